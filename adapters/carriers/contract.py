@@ -1,0 +1,78 @@
+"""What every carrier's endpoint offers, and what it tells. The relay (`adapters/media`) stands on the other side.
+
+A `Leg` is one media socket of one call: it plays audio, marks, clears and closes, and knows nothing of the
+conversation. Audio is in the carrier's own wire format (`media_format`); base64 stays base64 where the carrier speaks
+JSON, so that a payload is spliced from envelope to envelope.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fsm.triggers import Trigger
+
+__all__ = ["Leg", "LegEvents", "MediaFormat"]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFormat:
+    """`encoding` is `pcmu`, `pcma` or `pcm16`; `rate` in Hz; bytes of one millisecond follow from both."""
+
+    encoding: str
+    rate: int
+
+    @property
+    def bytes_per_ms(self) -> int:
+        return self.rate // 1000 * (2 if self.encoding == "pcm16" else 1)
+
+
+class LegEvents(Protocol):
+    """What a leg reports; called from the socket's reader, so nothing here may block.
+
+    `generation` is what `Connect` gave the leg: events of a socket that has been replaced are dropped by it.
+    """
+
+    def on_audio(self, payload: str, timestamp_ms: int | None) -> None:
+        """Audio of the caller, base64, in the leg's format; `timestamp_ms` since the stream began, where known."""
+        ...
+
+    def on_mark(self, name: str) -> None:
+        """The carrier returned a mark."""
+        ...
+
+    def on_trigger(self, trigger: Trigger) -> None:
+        """Anything else of the stream that changes a state (`call.dtmf`, `call.ended`)."""
+        ...
+
+    def on_closed(self, reason: str) -> None:
+        """The socket is gone, whoever closed it; the last event, exactly once."""
+        ...
+
+
+class Leg(Protocol):
+    """One media socket of one call. Methods enqueue and return; after the socket is gone they do nothing."""
+
+    carrier: str
+    stream_id: str
+    media_format: MediaFormat
+
+    def play(self, payload: str) -> None:
+        """Queue base64 audio in the leg's format, any length, behind what is queued."""
+        ...
+
+    def mark(self, name: str) -> None:
+        """Ask to be told (`on_mark`) when everything queued before has been played."""
+        ...
+
+    def clear(self) -> None:
+        """Drop what is queued at the carrier. Marks that come back because of it are not played."""
+        ...
+
+    def close(self, reason: str = "") -> None:
+        """Begin to close the socket (code 1000)."""
+        ...
+
+    async def wait_closed(self) -> None:
+        """Return once the socket and its tasks are gone."""
+        ...
