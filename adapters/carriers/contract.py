@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from fsm.triggers import Trigger
+from fsm.triggers import CallStarted, Trigger
 
-__all__ = ["Leg", "LegEvents", "MediaFormat"]
+__all__ = ["CallDesk", "Leg", "LegEvents", "MediaFormat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class MediaFormat:
 class LegEvents(Protocol):
     """What a leg reports; called from the socket's reader, so nothing here may block.
 
-    `generation` is what `Connect` gave the leg: events of a socket that has been replaced are dropped by it.
+    Each leg gets its own object, so that events of a socket that has been replaced can be told apart and dropped.
     """
 
     def on_audio(self, payload: str, timestamp_ms: int | None) -> None:
@@ -73,6 +73,46 @@ class Leg(Protocol):
         """Begin to close the socket (code 1000)."""
         ...
 
+    async def hang_up(self) -> None:
+        """End the call at the carrier, not merely the socket. What is queued is cut: the relay has waited for it."""
+        ...
+
+    async def transfer(self, target: str) -> None:
+        """Have the carrier connect the caller to `target` (a telephone number or SIP address).
+
+        Raises:
+            PortError: the carrier cannot do it for this call.
+        """
+        ...
+
     async def wait_closed(self) -> None:
         """Return once the socket and its tasks are gone."""
+        ...
+
+
+class CallDesk(Protocol):
+    """Where carriers bring calls: the process's calls, seen from a webhook or a media socket."""
+
+    def announce(self, call_id: str, *, carrier: str, caller: str, called: str) -> bool:
+        """A webhook says that a call is coming: reserve a slot. False: no slot is free, or the process drains.
+
+        Announced again, or already running, changes nothing and is True.
+        """
+        ...
+
+    def connect(self, leg: Leg, started: CallStarted, *, call_id: str, proof: bool) -> LegEvents | None:
+        """Bring a call's media socket: its first starts the call, a later one takes over if it has `proof`.
+
+        Returns:
+            Who hears the leg's events, or None: refused, and the endpoint closes the socket (1008). A call that finds
+            no free slot is not refused here: the chart says "busy" to the caller and hangs up.
+        """
+        ...
+
+    def post(self, call_id: str, trigger: Trigger) -> bool:
+        """Tell a call what happened; False if there is no such call, or it is closed."""
+        ...
+
+    def is_live(self, call_id: str) -> bool:
+        """Whether the call exists and has not closed."""
         ...
