@@ -70,6 +70,8 @@ class Service:
     function: Function
     produces: tuple[type[Trigger], ...] = ()
     needs: tuple[Resource, ...] = ()
+    durable: bool = False
+    """Starts only once the step that asked for it is kept: what must never run twice."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Handler:
     closes: tuple[Resource, ...] = ()
     needs: tuple[Resource, ...] = ()
     produces: tuple[type[Trigger], ...] = ()
+    durable: bool = False
 
     @cached_property
     def is_async(self) -> bool:
@@ -188,7 +191,7 @@ def _action(entry: Function | Action) -> Handler:
 
 def _service(entry: Function | Service) -> Handler:
     s = entry if isinstance(entry, Service) else Service(entry)
-    return Handler("service", _name(s.function), s.function, needs=s.needs, produces=s.produces)
+    return Handler("service", _name(s.function), s.function, needs=s.needs, produces=s.produces, durable=s.durable)
 
 
 def _bare(function: Function) -> Function:
