@@ -13,7 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fsm.errors import ChartError, Position
 
-__all__ = ["Chart", "GuardRef", "Invoke", "Ref", "Row", "State"]
+__all__ = ["Chart", "GuardRef", "Invoke", "Ref", "Row", "State", "matches"]
+
+
+def matches(event: str, descriptor: str) -> bool:
+    """Return whether `descriptor`, an event's name or a wildcard (`*`, `error.action.*`), stands for `event`."""
+    if descriptor == "*" or descriptor == event:
+        return True
+    if not descriptor.endswith(".*"):
+        return False
+    return event == descriptor[:-2] or event.startswith(descriptor[:-1])
 
 
 class _Part(BaseModel):
@@ -88,6 +97,16 @@ class State(_Part):
         yield self
         for child in self.states.values():
             yield from child.walk()
+
+    def candidates(self, event: str) -> tuple[Row, ...]:
+        """Return the rows that are tried for `event`: those under its own name, else those of matching wildcards.
+
+        Of several wildcards the longest comes first, as in XState v5 (`getCandidates`).
+        """
+        if event in self.on:
+            return self.on[event]
+        wildcards = sorted((key for key in self.on if matches(event, key)), key=len, reverse=True)
+        return tuple(row for key in wildcards for row in self.on[key])
 
     def rows(self) -> Iterator[Row]:
         """Yield its own rows, events first, then timers."""

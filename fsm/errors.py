@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 __all__ = [
     "CallchartError",
@@ -10,6 +12,7 @@ __all__ = [
     "HandleRevokedError",
     "PortError",
     "Position",
+    "Problem",
     "ProtocolError",
     "SettingError",
 ]
@@ -27,6 +30,39 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a chart or a bots file.
+
+    Attributes:
+        code: what kind of mistake, e.g. `unknown-guard`; stable.
+        severity: an `error` keeps the file from being used, a `warning` does not.
+        path: the path in the file, e.g. `states.live.on.call.lost.0.guard`.
+    """
+
+    code: str
+    severity: Literal["error", "warning"]
+    message: str
+    at: Position = Position()
+    path: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.at}: " if self.at.file else ""
+        return f"{place}{self.severity}: {self.message} [{self.code}]" + (f" (at {self.path})" if self.path else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a machine reads it."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "file": self.at.file,
+            "line": self.at.line,
+            "column": self.at.column,
+            "path": self.path,
+            "message": self.message,
+        }
+
+
 class CallchartError(Exception):
     """Anything this project raises on purpose."""
 
@@ -38,13 +74,26 @@ class ChartError(CallchartError):
         code: what kind of mistake, e.g. `unknown-guard`.
         at: where it stands.
         path: the path in the chart, e.g. `states.live.on.call.lost.0.guard`.
+        problems: everything that is wrong, this one first.
     """
+
+    @classmethod
+    def of(cls, problems: Iterable[Problem]) -> ChartError:
+        """Return the error that stands for all of `problems`; the first error among them speaks for the others."""
+        ordered = sorted(problems, key=lambda problem: problem.severity != "error")
+        first = ordered[0]
+        more = sum(problem.severity == "error" for problem in ordered) - 1
+        message = first.message + (f" (and {more} more)" if more else "")
+        error = cls(message, at=first.at, path=first.path, code=first.code)
+        error.problems = tuple(ordered)
+        return error
 
     def __init__(self, message: str, *, at: Position | None = None, path: str = "", code: str = "chart") -> None:
         self.message = message
         self.at = at or Position()
         self.path = path
         self.code = code
+        self.problems: tuple[Problem, ...] = (Problem(code, "error", message, self.at, path),)
         place = f"{self.at}: " if self.at.file else ""
         super().__init__(f"{place}{message}" + (f" (at {path})" if path else ""))
 
