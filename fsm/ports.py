@@ -42,11 +42,14 @@ class CarrierPort(Protocol):
         ...
 
     async def drained(self) -> None:
-        """Return once all that is queued has been heard, or cannot be heard any more."""
+        """Return once all that is queued or asked for has been heard, or cannot be heard any more.
+
+        A reply requested with `StsPort.respond` counts from the request until its audio was heard or it failed.
+        """
         ...
 
     async def hang_up(self) -> None:
-        """Let queued audio play out, then end the call at the carrier."""
+        """Let queued audio play out, then end the call at the carrier; not after a transfer that it has accepted."""
         ...
 
     async def transfer(self, target: str) -> None:
@@ -83,7 +86,7 @@ class StsPort(Protocol):
 
         Args:
             purpose: why (`greeting`, `answer`, `question` …): comes back in `reply.started` and `reply.failed`.
-            instructions: for this reply only; empty: the session's own.
+            instructions: for this reply only, instead of the session's own; empty: the session's own.
         """
         ...
 

@@ -99,6 +99,7 @@ class CallEnded(Trigger):
 
     name = "call.ended"
     reason: str = "caller_hung_up"
+    """One of `fsm.context.EndReason`; `transferred` where the carrier ends the stream because of a transfer."""
     replies: tuple[HeardReply, ...] = ()
     """What was heard of the replies that were playing or queued."""
 
