@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import transitions
 
-from fsm.chart import Chart, Ref, State
+from fsm.chart import Chart, Ref, Row, State
 from fsm.errors import ChartError
 from fsm.registry import ACTION_DEADLINE, Registry
 
@@ -139,8 +139,10 @@ class Machine:
     Attributes:
         declared: the `transitions.Machine` with every row of every leaf.
         table: leaf to event to rows; timers under `(event, node's name)`.
+        wild: leaf to wildcard to rows, for events that neither the chart nor the registry names.
         nodes: all states in document order.
         start: what entering the chart does, as a row.
+        endings: final state to what entering it again does: for a call that was not settled.
     """
 
     def __init__(self, chart: Chart, nodes: tuple[Node, ...], declared: _Declared, start: FlatRow) -> None:
@@ -150,8 +152,11 @@ class Machine:
         self.nodes = nodes
         self.declared = declared
         self.start = start
+        self.endings: dict[str, FlatRow] = {}
+        self.wildcards = tuple(sorted({e for s in chart.root.walk() for e in s.on if e.endswith("*")}))
         self.leaves: Mapping[str, Node] = {n.name: n for n in nodes if n.name in declared.states}
         self.table: dict[str, dict[object, tuple[FlatRow, ...]]] = {name: {} for name in self.leaves}
+        self.wild: dict[str, dict[object, tuple[FlatRow, ...]]] = {name: {} for name in self.leaves}
 
     def rows(self, leaf: str, event: str, node: str = "") -> tuple[FlatRow, ...] | None:
         """Return the rows that may be taken, first come first, or None: the event is not expected there.
@@ -161,7 +166,13 @@ class Machine:
             event: a trigger's name.
             node: for a timer, the node it belongs to.
         """
-        return self.table[leaf].get((event, node) if node else event)
+        if node:
+            return self.table[leaf].get((event, node))
+        return self.table[leaf].get(event) or self.wild[leaf].get(self._wildcard(event))
+
+    def _wildcard(self, event: str) -> str:
+        """Return the closest wildcard of the chart that means `event`, or nothing."""
+        return max((pattern for pattern in self.wildcards if matches(pattern, event)), key=len, default="")
 
 
 def compile_chart(chart: Chart, registry: Registry | None = None) -> Machine:
@@ -199,6 +210,10 @@ class _Compiler:
             nodes[initial[-1]].name, None, event="init", number=0, plan=self._entering_plan((0, *initial), nodes)
         )
         machine = Machine(self.chart, nodes, declared, start)
+        for node in nodes:
+            if node.final:
+                plan = self._entering_plan((node.index,), nodes)
+                machine.endings[node.name] = FlatRow(node.name, None, event="init", number=0, plan=plan)
         for leaf in leaves:
             for key, event, rows in self._events(leaf):
                 self._declare(machine, leaf, key, event, rows)
@@ -216,7 +231,8 @@ class _Compiler:
             plan, target = self._plan(machine.nodes, self.index[leaf], source, row)
             dest = None if target is None else machine.nodes[target].name
             machine.declared.add_transition(name, leaf, dest, event=event, number=number, plan=plan)
-        machine.table[leaf][key] = tuple(machine.declared.events[name].transitions[leaf])  # type: ignore[arg-type]
+        table = machine.wild if event in machine.wildcards else machine.table
+        table[leaf][key] = tuple(machine.declared.events[name].transitions[leaf] if rows else ())  # type: ignore[arg-type]
 
     # -- which rows ------------------------------------------------------------------------------
 
@@ -228,16 +244,28 @@ class _Compiler:
             if rows:
                 yield event, event, rows
         for owner in chain:
-            for delay, own in self.states[owner].after.items():
+            for delay, own in self._timers(self.states[owner]).items():
                 rows = []
                 for i in chain:
-                    found = own if i == owner else self.states[i].on.get("*", ())
+                    found = (*(own if i == owner else ()), *self.states[i].on.get("*", ()))
                     rows += [(i, row) for row in found]
                 yield (f"after.{delay}", self.states[owner].name), f"after.{delay}", rows
 
+    def _timers(self, state: State) -> dict[str, tuple[Row, ...]]:
+        """Return its timed rows; delays of one length are one timer, as XState has it, known by the first of them."""
+        first: dict[float, str] = {}
+        timers: dict[str, tuple[Row, ...]] = {}
+        for key, rows in state.after.items():
+            name = first.setdefault(self.chart.delay(key), key)
+            timers[name] = (*timers.get(name, ()), *rows)
+        return timers
+
     def _known_events(self) -> list[str]:
-        """Every event that can reach the chart: named in it, or known to the registry."""
-        named = {e for s in self.states for e in s.on if e != "*" and not e.endswith(".*")}
+        """Every event that can reach the chart: named in it, or known to the registry.
+
+        A wildcard stands there for itself: for every event that it is the closest match of (see `Machine.rows`).
+        """
+        named = {event for state in self.states for event in state.on}
         named |= {f"{kind}.invoke.{v.id}" for s in self.states for v in s.invoke for kind in ("done", "error")}
         named |= {f"error.action.{ref.type}" for ref in self._action_refs()}
         if self.registry is not None:
@@ -252,10 +280,8 @@ class _Compiler:
                 yield from row.actions
 
     def _candidates(self, state: State, event: str) -> Sequence[Any]:
-        """Return a node's own rows for `event`: those under its name, else those of wildcards, longest first."""
-        if event in state.on:
-            return state.on[event]
-        found = sorted((p for p in state.on if matches(p, event)), key=len, reverse=True)
+        """Return a node's own rows for `event`: those under its name, then those of wildcards, longest first."""
+        found = sorted((p for p in state.on if matches(p, event)), key=lambda p: (p == event, len(p)), reverse=True)
         return [row for pattern in found for row in state.on[pattern]]
 
     # -- what a row does -------------------------------------------------------------------------
@@ -282,6 +308,8 @@ class _Compiler:
             domain = source
         elif source == 0:
             raise ChartError("a row of the root cannot re-enter it; drop `reenter`", at=row.at, path=row.path)
+        elif target == 0:
+            raise ChartError("a row cannot lead to the root; name a state in it", at=row.at, path=row.path)
         else:
             shared = [i for i in self.paths[target][:-1] if i in self.paths[source][:-1]]
             domain = shared[-1]
@@ -307,7 +335,7 @@ class _Compiler:
         depth = len(self.paths[index]) - 1
         timers = tuple(
             Timer(key, f"after.{key}", self.chart.delay(key), depth * 10_000 + index * 100 + number)
-            for number, key in enumerate(state.after)
+            for number, key in enumerate(self._timers(state))
         )
         invokes = tuple(self._bind(ref, index, "service", ref.id) for ref in state.invoke)
         return Node(index, state.name, depth, self.paths[index], timers, invokes, state.final and depth == 1)

@@ -1,31 +1,383 @@
-"""One call, running. (Skeleton: what handlers may rely on.)"""
+"""One call, running: an inbox, one consumer, and the effects of its steps. Read `step.py` first.
+
+How this works. `post` puts a trigger into the inbox. A consumer task, which exists only while the inbox is not empty,
+takes one after the other: `step` decides, the snapshot is committed, then exit block, transition actions and entry
+block run, in that order, to their end. Three things cut across:
+
+- A preempting trigger (hang-up) goes to the front, and if it leads out of the state, cancels the action that is
+  running; what is left of that transition and entry block is skipped. Exit blocks and the entry of a final state are
+  never cut.
+- Timers and services belong to one visit of one node. Leaving the node ends them; what they still post is stale.
+- Once a final state's entry block is over, every scope and both sockets close: the call is settled.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
-if TYPE_CHECKING:
-    from fsm.clock import Clock
-    from fsm.context import CallContext
-    from fsm.ports import AgentPort, CarrierPort, FrontPort, IntentPort, MediaPort, SlotPort, StsPort, TranscriptPort
-    from fsm.triggers import Trigger
+from fsm.clock import Clock
+from fsm.compile import Bound, Machine
+from fsm.context import CallContext
+from fsm.handle import CallHandle
+from fsm.observe import Effect, Journal, Observer
+from fsm.ports import CallPorts
+from fsm.step import Refusal, Snapshot, Step, begin, step
+from fsm.tasks import GRACE, Lease
+from fsm.triggers import ActionFailed, Trigger
+from fsm.visits import Stamp, Visits
+
+__all__ = ["Options", "Session"]
+
+log = logging.getLogger(__name__)
+_CLOSING = 5.0  # seconds that both legs have to close
 
 
-class Session:
-    """The call as a handler sees it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What all sessions of a process share.
 
-    call_id: str
-    state: str
-    context: CallContext
-    clock: Clock
-    carrier: CarrierPort
-    sts: StsPort
-    media: MediaPort
-    intents: IntentPort
-    agents: AgentPort
-    transcripts: TranscriptPort
-    fronts: FrontPort
-    slot: SlotPort
+    Attributes:
+        inbox_limit: triggers that may wait; hang-ups, timers and the ends of services always may.
+        grace: seconds that a cancelled handler has before it is abandoned.
+    """
 
-    def post(self, trigger: Trigger) -> None:
-        raise NotImplementedError
+    observers: tuple[Observer, ...] = ()
+    journal: Journal | None = None
+    inbox_limit: int = 256
+    grace: float = GRACE
+
+
+_DEFAULTS = Options()
+_FAULTS = 32  # failures remembered for a call, the newest
+_SETTLING = Trigger()
+
+
+class Session(CallHandle):
+    """One call. Made by `SessionManager`; handlers use its ports, `context`, `post` and `on_leave`.
+
+    Attributes:
+        refused, stale, dropped, late: triggers that were not expected, of an over visit, of a full inbox, of a call
+            that has closed.
+        faults: failures that could only be recorded.
+    """
+
+    __slots__ = (
+        "_consumer", "_inbox", "_loop", "_node", "_preempted", "_unstarted", "_waiters", "_wake", "closed", "dropped",
+        "faults", "late", "machine", "options", "refused", "settled", "stale", "visits",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        machine: Machine,
+        context: CallContext,
+        ports: CallPorts,
+        *,
+        clock: Clock,
+        options: Options = _DEFAULTS,
+    ) -> None:
+        self.machine = machine
+        self.ports = ports
+        self.clock = clock
+        self.snapshot = Snapshot("", context, (), 0)
+        self.closed = False
+        self.settled = False
+        self.refused = self.stale = self.dropped = self.late = 0
+        self.faults: tuple[str, ...] = ()
+        self.options = options
+        self.visits = Visits(self)
+        self._loop = asyncio.get_running_loop()
+        self._inbox: deque[tuple[Trigger | Step, Stamp | None]] | None = None
+        self._consumer: asyncio.Task[None] | None = None
+        self._unstarted: tuple[tuple[int, float, Step], ...] = ()
+        self._waiters: tuple[tuple[str, asyncio.Future[None]], ...] = ()
+        self._node = 0
+        self._preempted = False
+        self._wake: asyncio.Future[None] | None = None
+
+    # -- what handlers use, besides the ports of `CallHandle` -------------------------------------
+
+    def on_leave(self, undo: Callable[[], object]) -> None:
+        """Have `undo` called when the node is left whose block is running: the undo stands next to the do."""
+        self.visits.add_undo(self._node, undo)
+
+    def post(self, trigger: Trigger, *, stamp: Stamp | None = None, keep: bool = False) -> None:
+        """Tell the call what happened. Never blocks, never raises.
+
+        Args:
+            trigger: what happened.
+            stamp: the visit that it belongs to, if it is stale once that is over.
+            keep: whether it must not be dropped when the inbox is full.
+        """
+        if self.closed:
+            self.late += 1
+            return
+        inbox = self._inbox
+        if inbox is None:
+            inbox = self._inbox = deque()
+        if trigger.name in self.machine.preempt:
+            self._jump_queue(trigger, inbox)
+        elif len(inbox) >= self.options.inbox_limit and not keep:
+            self.dropped += 1
+            self._tell("on_overflow", trigger)
+        else:
+            inbox.append((trigger, stamp))
+        if self._consumer is None:
+            self._consumer = self._loop.create_task(self._consume())
+
+    # -- what the manager uses -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Enter the chart."""
+        first = begin(self.machine, self.snapshot.context)
+        self.snapshot = first.after
+        self._enqueue_step(first)
+
+    def resume(self, snapshot: Snapshot, timers: list[tuple[int, str, float]], lost: Trigger) -> None:
+        """Continue a call that was stored: no way into a state goes past the chart.
+
+        Args:
+            snapshot: as it was committed.
+            timers: (node, key, seconds left) as `timers_left` gave them.
+            lost: its first trigger. A call loaded in a final state runs that state's entry block again instead.
+        """
+        self.snapshot = snapshot
+        ending = self.machine.endings.get(snapshot.state)
+        if ending is not None:
+            self._enqueue_step(Step(lost, ending, snapshot, snapshot._replace(seq=snapshot.seq + 1)))
+            return
+        now = self.clock.now()
+        for index, key, left in timers:
+            timer = next((t for t in self.machine.nodes[index].timers if t.key == key), None)
+            if timer is not None:
+                self.visits.timers.arm(timer, index, snapshot.visits[index], now + left)
+        self.post(lost)
+
+    def timers_left(self) -> list[tuple[int, str, float]]:
+        """Return (node, key, seconds left) of the timers that run: a server's downtime is not to count."""
+        return self.visits.timers.left()
+
+    async def wait_closed(self) -> None:
+        """Return once a final state is committed."""
+        await self._until("closed")
+
+    async def wait_settled(self) -> None:
+        """Return once the call is closed and its effects, sockets and tasks are gone."""
+        await self._until("settled")
+
+    def leftovers(self) -> dict[str, int]:
+        """Count what the call holds; all 0 once it is settled."""
+        return self.visits.leftovers()
+
+    # -- the inbox -------------------------------------------------------------------------------
+
+    def _enqueue_step(self, done: Step) -> None:
+        self._inbox = self._inbox or deque()
+        self._inbox.appendleft((done, None))
+        if self._consumer is None:
+            self._consumer = self._loop.create_task(self._consume())
+
+    def _jump_queue(self, trigger: Trigger, inbox: deque[tuple[Trigger | Step, Stamp | None]]) -> None:
+        """Put a preempting trigger in front, but behind others of its kind and behind what attached its socket."""
+        place, behind_socket = 0, False
+        for index, (item, _) in enumerate(inbox):
+            if isinstance(item, Step) or item.attaches:
+                place, behind_socket = index + 1, True
+            elif index == place and item.name in self.machine.preempt:
+                place = index + 1
+        inbox.insert(place, (trigger, None))
+        if self._consumer is not None and not behind_socket:
+            decided = step(self.machine, self.snapshot, trigger)
+            if isinstance(decided, Step) and decided.row.exited:
+                self._preempted = True
+                if self._wake is not None:
+                    _open(self._wake)
+
+    async def _consume(self) -> None:
+        inbox = self._inbox
+        while inbox:
+            item, stamp = inbox.popleft()
+            self._preempted = False
+            if isinstance(item, Step):
+                await self._perform(item)
+            elif self.closed:
+                self.late += 1
+            elif stamp is not None and self._is_stale(stamp):
+                self.stale += 1
+                self._tell("on_stale", item)
+            else:
+                outcome = step(self.machine, self.snapshot, item)
+                if isinstance(outcome, Refusal):
+                    self.refused += 1
+                    self._record(outcome.faults)
+                    self._tell("on_refusal", outcome)
+                else:
+                    await self._perform(outcome)
+        self._inbox = None
+        self._consumer = None
+
+    def _is_stale(self, stamp: Stamp) -> bool:
+        node, visit = stamp
+        return node not in self.machine.leaves[self.snapshot.state].path or self.snapshot.visits[node] != visit
+
+    # -- effects ---------------------------------------------------------------------------------
+
+    async def _perform(self, done: Step) -> None:
+        """Commit a step and do what follows from it."""
+        row = done.row
+        self.snapshot = done.after
+        self._record(done.faults)
+        self._tell("on_commit", done)
+        if row.exited:
+            self.visits.end(row.exited)
+        effects: list[Effect] = []
+        if row.final:
+            self._close()
+        if not row.quiet:
+            await self._run_blocks(done, effects)
+        self._tell("on_effects", done, effects)
+        if row.final:
+            await self._settle()
+
+    async def _run_blocks(self, done: Step, effects: list[Effect]) -> None:
+        row = done.row
+        since = self.clock.now()
+        if row.leaving:
+            await self._run_block("exit", row.leaving, done, effects, stubborn=True)
+        if row.exited:
+            self._record(self.visits.undo(row.exited))
+        if row.own:
+            await self._run_block("transition", row.own, done, effects, stubborn=False)
+        if row.entering:
+            await self._run_block("entry", row.entering, done, effects, stubborn=row.final)
+        if row.entered and not row.final:
+            self._unstarted += tuple((node, since, done) for node in row.entered)
+        if self._unstarted and not self._preempted:
+            self._start_visits()
+
+    async def _run_block(
+        self, block: str, actions: tuple[Bound, ...], done: Step, effects: list[Effect], *, stubborn: bool
+    ) -> None:
+        """Run one block. A stubborn one attempts every action; another ends with its first failure or a hang-up."""
+        going = True
+        for action in actions:
+            if not going or (self._preempted and not stubborn):
+                going = False
+                effects.append(Effect(action.name, block, "skipped", "", 0.0, 0.0))
+                continue
+            self._node = action.node
+            began = self.clock.now()
+            if action.is_async:
+                outcome, error = await self._run_async(action, done.trigger, cancellable=not stubborn)
+            else:
+                outcome, error = self._run_plain(action, done.trigger)
+            effects.append(Effect(action.name, block, outcome, error, began, self.clock.now()))
+            if outcome in ("failed", "timed_out", "abandoned"):
+                self._failed(action, done, outcome, error)
+                going = stubborn
+
+    def _run_plain(self, action: Bound, trigger: Trigger) -> tuple[str, str]:
+        try:
+            action.function(self, trigger)
+        except (Exception, asyncio.CancelledError) as error:  # a failure becomes a trigger
+            log.debug("action failed", exc_info=True, extra={"call_id": self.call_id, "action": action.name})
+            return "failed", type(error).__name__
+        return "done", ""
+
+    async def _run_async(self, action: Bound, trigger: Trigger, *, cancellable: bool) -> tuple[str, str]:
+        lease, tasks = Lease(self), self.visits.tasks
+        gate = self._loop.create_future()
+        task = self._loop.create_task(action.function(lease, trigger))
+        tasks.adopt(task, lease)
+        task.add_done_callback(partial(_open, gate))
+        timer = self.clock.call_at(self.clock.now() + action.deadline, partial(_open, gate))
+        self._wake = gate if cancellable else None
+        await gate
+        self._wake = None
+        timer.cancel()
+        if not task.done():
+            outcome = "preempted" if cancellable and self._preempted else "timed_out"
+            ended = await tasks.end(task)
+            return (outcome, "") if ended else (outcome if outcome == "preempted" else "abandoned", "")
+        if task.cancelled():
+            return "failed", "CancelledError"
+        problem = task.exception()
+        return ("done", "") if problem is None else ("failed", type(problem).__name__)
+
+    def _failed(self, action: Bound, done: Step, outcome: str, error: str) -> None:
+        """Turn a failure into a trigger; in a final state, or while one is being handled, only record it."""
+        if done.row.final or isinstance(done.trigger, ActionFailed):
+            self._record((f"action {action.name}: {error or outcome}",))
+            return
+        failure = ActionFailed(name=f"error.action.{action.name}", error=error, timed_out=outcome != "failed")
+        inbox = self._inbox
+        assert inbox is not None  # the consumer is running
+        place = next((i for i, (t, _) in enumerate(inbox) if t.name not in self.machine.preempt), len(inbox))  # type: ignore[union-attr]
+        inbox.insert(place, (failure, None))
+
+    def _start_visits(self) -> None:
+        """Start what belongs to the nodes entered, outermost first; to those too that a hang-up kept waiting."""
+        waiting, self._unstarted = self._unstarted, ()
+        for node, since, done in waiting:
+            if not self._is_stale((node, done.after.visits[node])):
+                self.visits.start(node, since, done)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        """The end is committed: whatever runs for the call ends now."""
+        self.closed = True
+        self.visits.end(range(len(self.machine.nodes)))
+        self._wake_waiters("closed")
+
+    async def _settle(self) -> None:
+        self._record(self.visits.undo(range(len(self.machine.nodes) - 1, -1, -1)))
+        closing = Bound("aclose", _close_ports, 0, is_async=True, deadline=_CLOSING)
+        outcome, error = await self._run_async(closing, _SETTLING, cancellable=False)
+        if outcome != "done":
+            self._record((f"closing the line: {error or outcome}",))
+        await self.visits.tasks.gone()
+        self.settled = True
+        self._tell("on_settled")
+        self._wake_waiters("settled")
+
+    # -- small things ----------------------------------------------------------------------------
+
+    def _record(self, faults: tuple[str, ...]) -> None:
+        if faults:
+            self.faults = (*self.faults, *faults)[-_FAULTS:]
+
+    async def _until(self, what: str) -> None:
+        if not getattr(self, what):
+            gate = self._loop.create_future()
+            self._waiters = (*self._waiters, (what, gate))
+            await gate
+
+    def _wake_waiters(self, what: str) -> None:
+        for name, gate in self._waiters:
+            if name == what:
+                _open(gate)
+
+    @property
+    def _itself(self) -> Session:
+        return self
+
+    def _tell(self, event: str, *facts: object) -> None:
+        for observer in self.options.observers:
+            try:
+                getattr(observer, event)(self, *facts)
+            except Exception:  # an observer must not hurt the call
+                log.exception("observer failed", extra={"call_id": self.call_id, "observer": type(observer).__name__})
+
+
+async def _close_ports(session: Session, trigger: Trigger) -> None:
+    await session.ports.aclose()
+
+
+def _open(gate: asyncio.Future[None], *done: object) -> None:
+    if not gate.done():
+        gate.set_result(None)

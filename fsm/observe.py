@@ -1,0 +1,63 @@
+"""Who watches calls: one structure, many renderings (log line, journal, metric, trace, live stream).
+
+An observer that raises is logged and ignored; one that blocks delays every call, so it only enqueues.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from fsm.session import Session
+    from fsm.step import Refusal, Step
+    from fsm.triggers import Trigger
+
+__all__ = ["Effect", "Journal", "Observer"]
+
+
+class Effect(NamedTuple):
+    """How one action of a step ended.
+
+    Attributes:
+        block: `exit`, `transition` or `entry`.
+        outcome: `done`, `failed`, `timed_out`, `preempted` (cancelled by a hang-up), `abandoned` (it swallowed its
+            cancellation) or `skipped`.
+        error: what it raised, by type; empty otherwise.
+        began, ended: the clock's seconds.
+    """
+
+    name: str
+    block: str
+    outcome: str
+    error: str
+    began: float
+    ended: float
+
+
+class Observer:
+    """Override what you watch. Called on the event loop, in the order things happen."""
+
+    def on_commit(self, session: Session, step: Step) -> None:
+        """A step was committed; its actions have not begun."""
+
+    def on_effects(self, session: Session, step: Step, effects: list[Effect]) -> None:
+        """The actions of a step are over."""
+
+    def on_refusal(self, session: Session, refusal: Refusal) -> None:
+        """No active state took a trigger."""
+
+    def on_stale(self, session: Session, trigger: Trigger) -> None:
+        """A timer, a service or an answer came for a visit that is over."""
+
+    def on_overflow(self, session: Session, trigger: Trigger) -> None:
+        """The inbox was full, and the trigger was dropped."""
+
+    def on_settled(self, session: Session) -> None:
+        """The call is closed and has left nothing open."""
+
+
+class Journal(Observer):
+    """An observer that keeps what it sees."""
+
+    async def durable(self, call_id: str, seq: int) -> None:
+        """Return once step `seq` of the call is kept."""

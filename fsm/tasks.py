@@ -1,0 +1,128 @@
+"""The tasks of one call: asynchronous actions and services, and how they are made to end.
+
+A task that swallows its cancellation is abandoned after a grace: its handle on the call is revoked, the call goes on
+without it, and it is cancelled again until it gives in or counts as lost. Nothing waits for it but `gone`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from fsm.clock import Clock
+from fsm.errors import HandleRevokedError
+from fsm.triggers import Trigger
+
+if TYPE_CHECKING:
+    from fsm.session import Session
+
+__all__ = ["GRACE", "Lease", "Tasks"]
+
+GRACE = 0.25
+"""Seconds that a cancelled task has to end."""
+_INSISTENCE = 8  # further cancellations, a grace apart, before a task counts as lost
+
+
+class Lease:
+    """A call as one asynchronous handler sees it: a `Session` until it is revoked."""
+
+    __slots__ = ("_session", "_stamp")
+
+    def __init__(self, session: Session, stamp: tuple[int, int] | None = None) -> None:
+        self._session: Session | None = session
+        self._stamp = stamp
+
+    def __getattr__(self, name: str) -> Any:
+        if self._session is None:
+            raise HandleRevokedError("this handler was given up; the call goes on without it")
+        return getattr(self._session, name)
+
+    def post(self, trigger: Trigger) -> None:
+        """Post on behalf of a service: ignored as stale once its state was left."""
+        session: Session = self.__getattr__("_itself")
+        session.post(trigger, stamp=self._stamp)
+
+    def revoke(self) -> None:
+        """Make every further use an error."""
+        self._session = None
+
+
+class Tasks:
+    """What still runs for a call.
+
+    Attributes:
+        abandoned: how many outlasted their grace.
+        lost: how many of those could not be ended at all.
+    """
+
+    __slots__ = ("_clock", "_gates", "_grace", "_loop", "_running", "abandoned", "lost")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, grace: float = GRACE) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._grace = grace
+        self._running: dict[asyncio.Task[Any], Lease] = {}
+        self._gates: list[asyncio.Future[None]] = []
+        self.abandoned = 0
+        self.lost = 0
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def adopt(self, task: asyncio.Task[Any], lease: Lease) -> None:
+        """Answer for `task` until it is gone."""
+        self._running[task] = lease
+        task.add_done_callback(self._ended)
+
+    def cancel(self, task: asyncio.Task[Any]) -> None:
+        """Cancel `task`, and see to it that it ends."""
+        task.cancel()
+        self._clock.call_at(self._clock.now() + self._grace, lambda: self._insist(task, _INSISTENCE))
+
+    async def end(self, task: asyncio.Task[Any]) -> bool:
+        """Cancel `task` and wait for it, at most the grace. False: it was abandoned."""
+        gate = self._loop.create_future()
+        task.add_done_callback(lambda _: _open(gate))
+        self.cancel(task)
+        timer = self._clock.call_at(self._clock.now() + self._grace, lambda: _open(gate))
+        await gate
+        timer.cancel()
+        return task.done()
+
+    async def gone(self) -> None:
+        """Return once nothing runs any more, but for what is lost."""
+        while self._running:
+            gate = self._loop.create_future()
+            self._gates.append(gate)
+            await gate
+
+    def _insist(self, task: asyncio.Task[Any], times: int) -> None:
+        lease = self._running.get(task)
+        if lease is None:
+            return
+        if times == _INSISTENCE:
+            self.abandoned += 1
+            lease.revoke()
+        if times == 0:
+            self.lost += 1
+            self._forget(task)
+            return
+        task.cancel()
+        self._clock.call_at(self._clock.now() + self._grace, lambda: self._insist(task, times - 1))
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled():
+            task.exception()  # seen: asyncio need not complain that nobody asked
+        self._forget(task)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._running.pop(task, None)
+        if not self._running:
+            gates, self._gates = self._gates, []
+            for gate in gates:
+                _open(gate)
+
+
+def _open(gate: asyncio.Future[None]) -> None:
+    if not gate.done():
+        gate.set_result(None)
