@@ -9,16 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from fsm import triggers as t
 from fsm.history import Message, append
 
-__all__ = ["EMPTY", "BotSettings", "CallContext", "remember"]
+__all__ = ["EMPTY", "END_REASONS", "BotSettings", "CallContext", "EndReason", "merged", "remember", "settle"]
 
+EndReason = Literal[
+    "caller_hung_up", "carrier_lost", "end_requested", "shutdown", "orphaned", "setup_timeout", "idle", "inactivity",
+    "time_limit", "cost_limit", "sts_failed", "at_capacity", "transferred", "goodbye", "error",
+]  # fmt: skip
+"""Why a call ended."""
+END_REASONS: frozenset[str] = frozenset(get_args(EndReason))
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 """Nothing, shared by all calls."""
 _SEEN = 64  # item ids remembered so that a repeated transcript is recognised
+_PENDING = 32  # function calls that may wait for their output
+_ERROR = 300  # characters of an error that are kept
+_ENTRIES = 64  # keys of what fronts and agents send
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -47,6 +56,10 @@ class BotSettings:
     largest_cost: float = 0.0
     """US dollars; 0: no limit."""
 
+    def intent(self, name: str) -> Mapping[str, Any]:
+        """Return the declared intent called `name`: `{examples, goodbye, agent, entities, reply …}`; else nothing."""
+        return next((intent for intent in self.intents if intent.get("name") == name), EMPTY)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
@@ -63,6 +76,7 @@ class CallContext:
     answered: bool = False
     history: tuple[Message, ...] = ()
     turn: int = 0
+    """How often the caller has said something."""
     counters: Mapping[str, int] = field(default_factory=_nothing)
     seen_items: tuple[str, ...] = ()
     """Item ids of transcripts already taken, newest last."""
@@ -76,6 +90,8 @@ class CallContext:
     progress: Mapping[str, Any] = field(default_factory=_nothing)
     tool_calls: tuple[t.ToolCall, ...] = ()
     """Function calls that have no output yet."""
+    tool_outputs: Mapping[str, str] = field(default_factory=_nothing)
+    """Outputs, as JSON text, of the function calls that were settled last, by their ids; the model is to be told."""
     transfer_to: str = ""
     instructions: str | None = None
     voice: str | None = None
@@ -86,7 +102,8 @@ class CallContext:
     resumed_count: int = 0
     errors: int = 0
     last_error: str = ""
-    end_reason: str = ""
+    end_reason: EndReason | Literal[""] = ""
+    """Why it ended, or is about to; the first reason stays."""
     segments: tuple[t.SegmentReceived, ...] = ()
     outbox: tuple[Mapping[str, Any], ...] = ()
     """What is handed over after the call; rides in the commit that closes it."""
@@ -100,12 +117,47 @@ def remember(call: CallContext, trigger: t.Trigger) -> CallContext:
     return call if fold is None else fold(call, trigger)
 
 
-def _session(call: CallContext, trigger: t.StsReady | t.StsRenewed) -> CallContext:
+def settle(call: CallContext, outputs: Mapping[str, str]) -> CallContext:
+    """Give pending function calls their outputs: none of them is pending any more, and the history has the results.
+
+    Args:
+        call: the call.
+        outputs: JSON text by the calls' ids; calls that are not pending are left out.
+    """
+    settled = tuple(c for c in call.tool_calls if c.call_id in outputs)
+    told = {message.item_id for message in call.history if message.role == "tool_call"}
+    history = call.history
+    for tool in settled:
+        if tool.call_id in told:
+            result = Message(role="tool_result", text=outputs[tool.call_id], item_id=tool.call_id, tool=tool.tool)
+            history = append(history, result)
+    return replace(
+        call,
+        history=history,
+        tool_calls=tuple(c for c in call.tool_calls if c.call_id not in outputs),
+        tool_outputs={c.call_id: outputs[c.call_id] for c in settled},
+    )
+
+
+def merged(known: Mapping[str, Any], news: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `known` with `news`; of too many keys the oldest go."""
+    both = {**known, **news}
+    return both if len(both) <= _ENTRIES else dict(list(both.items())[-_ENTRIES:])
+
+
+def _ready(call: CallContext, trigger: t.StsReady) -> CallContext:
+    """Begin another conversation with the model: it cannot take the outputs of an earlier one's function calls."""
+    interrupted = {c.call_id: '{"error": "interrupted"}' for c in call.tool_calls}
+    call = settle(call, interrupted) if interrupted else call
+    return replace(call, sts_session_id=trigger.session_id, tool_outputs=EMPTY)
+
+
+def _renewed(call: CallContext, trigger: t.StsRenewed) -> CallContext:
     return replace(call, sts_session_id=trigger.session_id)
 
 
 def _reply_started(call: CallContext, trigger: t.ReplyStarted) -> CallContext:
-    return replace(call, response_id=trigger.response_id)
+    return call if trigger.response_id == call.response_id else replace(call, response_id=trigger.response_id)
 
 
 def _reply_ended(call: CallContext, trigger: t.ReplyFinished | t.ReplyFailed) -> CallContext:
@@ -113,30 +165,38 @@ def _reply_ended(call: CallContext, trigger: t.ReplyFinished | t.ReplyFailed) ->
 
 
 def _tool_called(call: CallContext, trigger: t.ToolCalled) -> CallContext:
-    known = {c.call_id for c in call.tool_calls}
-    fresh = tuple(c for c in trigger.calls if c.call_id not in known)
-    return replace(call, tool_calls=(*call.tool_calls, *fresh), usage=_sum(call.usage, trigger.usage))
+    """Keep the function calls that are new, pending and in the history; one that is repeated is not run again."""
+    known = {m.item_id for m in call.history if m.role == "tool_call"} | {c.call_id for c in call.tool_calls}
+    fresh = {c.call_id: c for c in trigger.calls if c.call_id not in known}
+    history = call.history
+    for tool in fresh.values():
+        asked = Message(role="tool_call", text=tool.arguments, item_id=tool.call_id, tool=tool.tool)
+        history = append(history, asked)
+    pending = (*call.tool_calls, *fresh.values())[-_PENDING:]
+    usage = call.usage if trigger.usage is None else _sum(call.usage, trigger.usage)
+    return replace(call, history=history, tool_calls=pending, usage=usage)
 
 
 def _transcript(call: CallContext, trigger: t.UserTranscript) -> CallContext:
     """Mark the item as taken. One without text keeps its place in the history, and late text fills it."""
     if not trigger.item_id:
-        return call
+        return replace(call, turn=call.turn + 1) if trigger.text else call
     said = Message(role="caller", text=trigger.text, item_id=trigger.item_id)
     if trigger.item_id not in call.seen_items:
         history = append(call.history, said) if trigger.reason else call.history
-        return replace(call, history=history, seen_items=(*call.seen_items[1 - _SEEN :], trigger.item_id))
+        seen = (*call.seen_items[1 - _SEEN :], trigger.item_id)
+        return replace(call, history=history, seen_items=seen, turn=call.turn + bool(trigger.text or trigger.reason))
     if trigger.text and any(m.item_id == said.item_id and m.role == "caller" and not m.text for m in call.history):
         return replace(call, history=append(call.history, said))
     return call
 
 
 def _agent_progress(call: CallContext, trigger: t.AgentProgress) -> CallContext:
-    return replace(call, progress={**call.progress, **trigger.data})
+    return replace(call, progress=merged(call.progress, trigger.data))
 
 
 def _failed(call: CallContext, trigger: t.ActionFailed | t.InvokeFailed) -> CallContext:
-    return replace(call, last_error=f"{trigger.name}: {trigger.error}")
+    return replace(call, last_error=f"{trigger.name}: {trigger.error}"[:_ERROR])
 
 
 def _started(call: CallContext, trigger: t.CallStarted) -> CallContext:
@@ -156,13 +216,14 @@ def _resumed(call: CallContext, trigger: t.CallResumed) -> CallContext:
     return replace(call, stream_id=trigger.stream_id, media_format=trigger.media_format)
 
 
-def _sum(a: t.Usage, b: t.Usage | None) -> t.Usage:
-    return a if b is None else t.Usage(**{f.name: getattr(a, f.name) + getattr(b, f.name) for f in fields(t.Usage)})
+def _sum(a: t.Usage, b: t.Usage) -> t.Usage:
+    return t.Usage(**{name: getattr(a, name) + getattr(b, name) for name in _TOKENS})
 
 
+_TOKENS = tuple(f.name for f in fields(t.Usage))
 _FOLDS: dict[type[t.Trigger], Callable[[CallContext, Any], CallContext]] = {
-    t.StsReady: _session,
-    t.StsRenewed: _session,
+    t.StsReady: _ready,
+    t.StsRenewed: _renewed,
     t.ReplyStarted: _reply_started,
     t.ReplyFinished: _reply_ended,
     t.ReplyFailed: _reply_ended,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Message", "Role", "append", "newest"]
+__all__ = ["LONGEST", "Message", "Role", "append", "newest"]
 
 Role = Literal["caller", "assistant", "agent", "tool_call", "tool_result"]
+LONGEST = 200
+"""Messages that a history has at most, even in a chart that never truncates it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,8 @@ class Message:
     """One thing said, or one tool call or its result.
 
     `item_id` is the model's id of the item, or the tool call's `call_id` for the two tool roles: a call and its
-    result share it.
+    result share it. The text of a tool call is its arguments. A caller's message without text is an utterance that
+    was not transcribed (yet).
     """
 
     role: Role
@@ -31,13 +34,16 @@ def append(history: tuple[Message, ...], message: Message) -> tuple[Message, ...
         for index, known in enumerate(history):
             if known.item_id == message.item_id and known.role == message.role:
                 return (*history[:index], message, *history[index + 1 :])
-    return (*history, message)
+    return newest((*history, message), LONGEST)
 
 
 def newest(history: tuple[Message, ...], keep: int) -> tuple[Message, ...]:
-    """Return the newest `keep` messages, or fewer: a tool call is never kept without its result, nor the reverse."""
+    """Return the newest `keep` messages, or fewer: a result is never kept without its tool call.
+
+    A kept call has its result, if there is one: results follow their calls.
+    """
     if len(history) <= keep:
         return history
-    kept = history[len(history) - keep :] if keep > 0 else ()
-    dropped_calls = {m.item_id for m in history[: len(history) - len(kept)] if m.role == "tool_call"}
-    return tuple(m for m in kept if not (m.role == "tool_result" and m.item_id in dropped_calls))
+    first = len(history) - max(keep, 0)
+    dropped = {message.item_id for message in history[:first] if message.role == "tool_call"}
+    return tuple(m for m in history[first:] if m.role != "tool_result" or m.item_id not in dropped)

@@ -1,0 +1,84 @@
+"""Actions that let the model speak. Nothing else does: every reply of a call begins here or in `say_farewell`.
+
+Instructions of a reply stand in for the session's own, so each carries the bot's. They are written in English, which
+models follow best, and end with the language to speak.
+"""
+
+from __future__ import annotations
+
+from fsm.session import Session
+from fsm.triggers import AgentCompleted, AgentNeedsInfo, AgentSaid, IntentDetected, Trigger
+
+__all__ = [
+    "answer", "ask_caller", "ask_missing", "clarify", "greet", "pick_up", "repeat_question", "reprompt", "say", "speak",
+    "speak_result",
+]  # fmt: skip
+
+
+def say(session: Session, purpose: str, task: str) -> None:
+    """Ask the model for one reply that does `task`, as the bot would and in the call's language."""
+    call = session.context
+    bot = call.bot.instructions if call.instructions is None else call.instructions
+    language = f"Speak the language with the code {call.language}."
+    session.sts.respond(purpose=purpose, instructions=f"{bot}\n\nNow do only this: {task}\n{language}")
+
+
+def greet(session: Session, trigger: Trigger) -> None:
+    """Greet the caller as the bot says."""
+    say(session, "greeting", session.context.bot.greeting)
+
+
+def pick_up(session: Session, trigger: Trigger) -> None:
+    """Go on after an interruption, without a second greeting; greet if the model is merely late."""
+    if not session.context.resumed_count:
+        greet(session, trigger)
+        return
+    say(session, "pick_up", "Say in one short sentence that the line was interrupted, and go on where you were.")
+
+
+def answer(session: Session, trigger: Trigger) -> None:
+    """Let the model answer; with what the bot declares as the reply to the intent, if it does."""
+    intent = session.context.bot.intent(trigger.intent) if isinstance(trigger, IntentDetected) else {}
+    if reply := intent.get("reply"):
+        say(session, "answer", f"Answer the caller. What you know about it: {reply}")
+    else:
+        session.sts.respond(purpose="answer")
+
+
+def clarify(session: Session, trigger: Trigger) -> None:
+    """Ask the caller to say it in other words."""
+    say(session, "clarify", "Say that you are not sure what is wanted, and ask the caller to say it in other words.")
+
+
+def ask_missing(session: Session, trigger: IntentDetected) -> None:
+    """Ask for what the intent's agent needs and the caller has not said, in the words of the bot."""
+    entities = session.context.bot.intent(trigger.intent).get("entities", {})
+    wanted = [entities.get(slot, {}).get("question") or slot.replace("_", " ") for slot in trigger.missing]
+    say(session, "question", f"Ask the caller for what is missing: {'; '.join(wanted)}")
+
+
+def reprompt(session: Session, trigger: Trigger) -> None:
+    """Ask a silent caller whether they are still there."""
+    say(session, "reprompt", "The caller is silent. Ask in one short sentence whether they are still there.")
+
+
+def ask_caller(session: Session, trigger: AgentNeedsInfo) -> None:
+    """Put an agent's question to the caller."""
+    say(session, "question", f"Ask the caller: {trigger.question}")
+
+
+def repeat_question(session: Session, trigger: Trigger) -> None:
+    """Put the agent's open question again; without one, say that the work goes on."""
+    question = session.context.question
+    again = f"Say that you did not catch the answer, and ask once more: {question}"
+    say(session, "question", again if question else "Say in one short sentence that you are still working on it.")
+
+
+def speak(session: Session, trigger: AgentSaid) -> None:
+    """Say what an agent wants said."""
+    say(session, "said", f"Say this to the caller: {trigger.text}")
+
+
+def speak_result(session: Session, trigger: AgentCompleted) -> None:
+    """Tell the caller what an agent has found out; function calls of the model have their outputs already."""
+    say(session, "result", f"Tell the caller the result: {trigger.result}")
