@@ -154,6 +154,8 @@ class Machine:
         self.start = start
         self.endings: dict[str, FlatRow] = {}
         self.wildcards = tuple(sorted({e for s in chart.root.walk() for e in s.on if e.endswith("*")}))
+        self.unvisited = (0,) * len(nodes)
+        self.first_visits = tuple(int(n.index in start.entered) for n in nodes)
         self.leaves: Mapping[str, Node] = {n.name: n for n in nodes if n.name in declared.states}
         self.table: dict[str, dict[object, tuple[FlatRow, ...]]] = {name: {} for name in self.leaves}
         self.wild: dict[str, dict[object, tuple[FlatRow, ...]]] = {name: {} for name in self.leaves}

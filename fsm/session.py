@@ -17,44 +17,30 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 
-from fsm.clock import Clock
+from fsm.clock import Clock, TimerHandle
 from fsm.compile import Bound, Machine
 from fsm.context import CallContext
 from fsm.handle import CallHandle
-from fsm.observe import Effect, Journal, Observer
+from fsm.observe import Effect
+from fsm.options import Options
 from fsm.ports import CallPorts
 from fsm.step import Refusal, Snapshot, Step, begin, step
-from fsm.tasks import GRACE, Lease
+from fsm.tasks import Lease, open_gate
 from fsm.triggers import ActionFailed, Trigger
 from fsm.visits import Stamp, Visits
 
-__all__ = ["Options", "Session"]
+__all__ = ["Session"]
 
 log = logging.getLogger(__name__)
 _CLOSING = 5.0  # seconds that both legs have to close
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What all sessions of a process share.
-
-    Attributes:
-        inbox_limit: triggers that may wait; hang-ups, timers and the ends of services always may.
-        grace: seconds that a cancelled handler has before it is abandoned.
-    """
-
-    observers: tuple[Observer, ...] = ()
-    journal: Journal | None = None
-    inbox_limit: int = 256
-    grace: float = GRACE
-
-
 _DEFAULTS = Options()
 _FAULTS = 32  # failures remembered for a call, the newest
 _SETTLING = Trigger()
+_DONE = ("done", "")
+_FAILURES = frozenset({"failed", "timed_out", "abandoned"})
 
 
 class Session(CallHandle):
@@ -67,8 +53,9 @@ class Session(CallHandle):
     """
 
     __slots__ = (
-        "_consumer", "_inbox", "_loop", "_node", "_preempted", "_unstarted", "_waiters", "_wake", "closed", "dropped",
-        "faults", "late", "machine", "options", "refused", "settled", "stale", "visits",
+        "_cancellable", "_consumer", "_deadline", "_gate", "_inbox", "_loop", "_node", "_preempted", "_unstarted",
+        "_waiters", "_watch", "_watched", "closed", "dropped", "faults", "late", "machine", "options", "refused",
+        "settled", "stale", "visits",
     )  # fmt: skip
 
     def __init__(
@@ -97,7 +84,10 @@ class Session(CallHandle):
         self._waiters: tuple[tuple[str, asyncio.Future[None]], ...] = ()
         self._node = 0
         self._preempted = False
-        self._wake: asyncio.Future[None] | None = None
+        self._gate: asyncio.Future[None] | None = None
+        self._cancellable = False
+        self._watch: TimerHandle | None = None
+        self._watched = self._deadline = 0.0
 
     # -- what handlers use, besides the ports of `CallHandle` -------------------------------------
 
@@ -194,8 +184,8 @@ class Session(CallHandle):
             decided = step(self.machine, self.snapshot, trigger)
             if isinstance(decided, Step) and decided.row.exited:
                 self._preempted = True
-                if self._wake is not None:
-                    _open(self._wake)
+                if self._gate is not None and self._cancellable:
+                    open_gate(self._gate)
 
     async def _consume(self) -> None:
         inbox = self._inbox
@@ -234,16 +224,17 @@ class Session(CallHandle):
         self._tell("on_commit", done)
         if row.exited:
             self.visits.end(row.exited)
-        effects: list[Effect] = []
+        effects: list[Effect] | None = [] if self.options.observers else None
         if row.final:
             self._close()
         if not row.quiet:
             await self._run_blocks(done, effects)
-        self._tell("on_effects", done, effects)
+        if effects is not None:
+            self._tell("on_effects", done, effects)
         if row.final:
             await self._settle()
 
-    async def _run_blocks(self, done: Step, effects: list[Effect]) -> None:
+    async def _run_blocks(self, done: Step, effects: list[Effect] | None) -> None:
         row = done.row
         since = self.clock.now()
         if row.leaving:
@@ -260,25 +251,25 @@ class Session(CallHandle):
             self._start_visits()
 
     async def _run_block(
-        self, block: str, actions: tuple[Bound, ...], done: Step, effects: list[Effect], *, stubborn: bool
+        self, block: str, actions: tuple[Bound, ...], done: Step, effects: list[Effect] | None, *, stubborn: bool
     ) -> None:
         """Run one block. A stubborn one attempts every action; another ends with its first failure or a hang-up."""
-        going = True
-        for action in actions:
-            if not going or (self._preempted and not stubborn):
-                going = False
-                effects.append(Effect(action.name, block, "skipped", "", 0.0, 0.0))
-                continue
+        for place, action in enumerate(actions):
+            if self._preempted and not stubborn:
+                return _skip(block, actions[place:], effects)
             self._node = action.node
-            began = self.clock.now()
+            began = 0.0 if effects is None else self.clock.now()
             if action.is_async:
                 outcome, error = await self._run_async(action, done.trigger, cancellable=not stubborn)
             else:
                 outcome, error = self._run_plain(action, done.trigger)
-            effects.append(Effect(action.name, block, outcome, error, began, self.clock.now()))
-            if outcome in ("failed", "timed_out", "abandoned"):
+            if effects is not None:
+                effects.append(Effect(action.name, block, outcome, error, began, self.clock.now()))
+            if outcome in _FAILURES:
                 self._failed(action, done, outcome, error)
-                going = stubborn
+                if not stubborn:
+                    return _skip(block, actions[place + 1 :], effects)
+        return None
 
     def _run_plain(self, action: Bound, trigger: Trigger) -> tuple[str, str]:
         try:
@@ -286,27 +277,43 @@ class Session(CallHandle):
         except (Exception, asyncio.CancelledError) as error:  # a failure becomes a trigger
             log.debug("action failed", exc_info=True, extra={"call_id": self.call_id, "action": action.name})
             return "failed", type(error).__name__
-        return "done", ""
+        return _DONE
 
     async def _run_async(self, action: Bound, trigger: Trigger, *, cancellable: bool) -> tuple[str, str]:
         lease, tasks = Lease(self), self.visits.tasks
         gate = self._loop.create_future()
         task = self._loop.create_task(action.function(lease, trigger))
-        tasks.adopt(task, lease)
-        task.add_done_callback(partial(_open, gate))
-        timer = self.clock.call_at(self.clock.now() + action.deadline, partial(_open, gate))
-        self._wake = gate if cancellable else None
+        tasks.adopt(task, lease, gate)
+        self._gate, self._cancellable = gate, cancellable
+        self._deadline = self.clock.now() + action.deadline
+        if self._watch is None or self._watched > self._deadline:
+            self._watch_deadline()
         await gate
-        self._wake = None
-        timer.cancel()
+        self._gate = None
         if not task.done():
             outcome = "preempted" if cancellable and self._preempted else "timed_out"
             ended = await tasks.end(task)
-            return (outcome, "") if ended else (outcome if outcome == "preempted" else "abandoned", "")
+            return (outcome, "") if ended or outcome == "preempted" else ("abandoned", "")
         if task.cancelled():
             return "failed", "CancelledError"
         problem = task.exception()
-        return ("done", "") if problem is None else ("failed", type(problem).__name__)
+        return _DONE if problem is None else ("failed", type(problem).__name__)
+
+    def _watch_deadline(self) -> None:
+        """Have one timer look after all deadlines of this call: most actions end long before theirs."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watched = self._deadline
+        self._watch = self.clock.call_at(self._watched, self._check_deadline)
+
+    def _check_deadline(self) -> None:
+        self._watch = None
+        if self._gate is None:
+            return
+        if self.clock.now() >= self._deadline:
+            open_gate(self._gate)
+        else:
+            self._watch_deadline()
 
     def _failed(self, action: Bound, done: Step, outcome: str, error: str) -> None:
         """Turn a failure into a trigger; in a final state, or while one is being handled, only record it."""
@@ -340,6 +347,9 @@ class Session(CallHandle):
         outcome, error = await self._run_async(closing, _SETTLING, cancellable=False)
         if outcome != "done":
             self._record((f"closing the line: {error or outcome}",))
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         await self.visits.tasks.gone()
         self.settled = True
         self._tell("on_settled")
@@ -360,7 +370,7 @@ class Session(CallHandle):
     def _wake_waiters(self, what: str) -> None:
         for name, gate in self._waiters:
             if name == what:
-                _open(gate)
+                open_gate(gate)
 
     @property
     def _itself(self) -> Session:
@@ -374,10 +384,11 @@ class Session(CallHandle):
                 log.exception("observer failed", extra={"call_id": self.call_id, "observer": type(observer).__name__})
 
 
+def _skip(block: str, actions: tuple[Bound, ...], effects: list[Effect] | None) -> None:
+    """Note actions that were not begun."""
+    if effects is not None:
+        effects.extend(Effect(action.name, block, "skipped", "", 0.0, 0.0) for action in actions)
+
+
 async def _close_ports(session: Session, trigger: Trigger) -> None:
     await session.ports.aclose()
-
-
-def _open(gate: asyncio.Future[None], *done: object) -> None:
-    if not gate.done():
-        gate.set_result(None)

@@ -66,8 +66,8 @@ class Refusal(NamedTuple):
 
 def begin(machine: Machine, context: CallContext) -> Step:
     """Enter the chart with a new call."""
-    blank = Snapshot("", context, (0,) * len(machine.nodes), 0)
-    return _take(machine.start, blank, Init(), context, [], [])
+    first = _take(machine.start, Snapshot("", context, machine.unvisited, 0), Init(), context, [], [])
+    return first._replace(after=first.after._replace(visits=machine.first_visits))  # one tuple for all calls
 
 
 def step(machine: Machine, now: Snapshot, trigger: Trigger) -> Step | Refusal:
@@ -115,14 +115,16 @@ def _take(
             context = reducer.function(context, trigger)
         except Exception as error:  # noqa: BLE001  # a bug in a reducer must not keep a call open: it did nothing
             faults.append(f"reducer {reducer.name}: {type(error).__name__}")
-    visits = now.visits
-    if row.entered:
-        counts = list(visits)
-        for index in row.entered:
-            counts[index] += 1
-        visits = tuple(counts)
+    visits = _visit(now.visits, row) if row.entered else now.visits
     after = Snapshot(row.leaf, context, visits, now.seq + 1)
     return Step(trigger, row, now, after, tuple(findings), tuple(faults))
+
+
+def _visit(visits: tuple[int, ...], row: FlatRow) -> tuple[int, ...]:
+    counts = list(visits)
+    for index in row.entered:
+        counts[index] += 1
+    return tuple(counts)
 
 
 def active(machine: Machine, state: str) -> tuple[Node, ...]:

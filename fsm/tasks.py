@@ -16,7 +16,7 @@ from fsm.triggers import Trigger
 if TYPE_CHECKING:
     from fsm.session import Session
 
-__all__ = ["GRACE", "Lease", "Tasks"]
+__all__ = ["GRACE", "Lease", "Tasks", "open_gate"]
 
 GRACE = 0.25
 """Seconds that a cancelled task has to end."""
@@ -61,7 +61,7 @@ class Tasks:
         self._loop = loop
         self._clock = clock
         self._grace = grace
-        self._running: dict[asyncio.Task[Any], Lease] = {}
+        self._running: dict[asyncio.Task[Any], tuple[Lease, asyncio.Future[None] | None]] = {}
         self._gates: list[asyncio.Future[None]] = []
         self.abandoned = 0
         self.lost = 0
@@ -69,9 +69,9 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._running)
 
-    def adopt(self, task: asyncio.Task[Any], lease: Lease) -> None:
-        """Answer for `task` until it is gone."""
-        self._running[task] = lease
+    def adopt(self, task: asyncio.Task[Any], lease: Lease, gate: asyncio.Future[None] | None = None) -> None:
+        """Answer for `task` until it is gone; `gate` is opened then."""
+        self._running[task] = (lease, gate)
         task.add_done_callback(self._ended)
 
     def cancel(self, task: asyncio.Task[Any]) -> None:
@@ -82,9 +82,9 @@ class Tasks:
     async def end(self, task: asyncio.Task[Any]) -> bool:
         """Cancel `task` and wait for it, at most the grace. False: it was abandoned."""
         gate = self._loop.create_future()
-        task.add_done_callback(lambda _: _open(gate))
+        task.add_done_callback(lambda _: open_gate(gate))
         self.cancel(task)
-        timer = self._clock.call_at(self._clock.now() + self._grace, lambda: _open(gate))
+        timer = self._clock.call_at(self._clock.now() + self._grace, lambda: open_gate(gate))
         await gate
         timer.cancel()
         return task.done()
@@ -97,12 +97,11 @@ class Tasks:
             await gate
 
     def _insist(self, task: asyncio.Task[Any], times: int) -> None:
-        lease = self._running.get(task)
-        if lease is None:
+        if task not in self._running:
             return
         if times == _INSISTENCE:
             self.abandoned += 1
-            lease.revoke()
+            self._running[task][0].revoke()
         if times == 0:
             self.lost += 1
             self._forget(task)
@@ -116,13 +115,16 @@ class Tasks:
         self._forget(task)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._running.pop(task, None)
-        if not self._running:
+        _, gate = self._running.pop(task, (None, None))
+        if gate is not None:
+            open_gate(gate)
+        if self._gates and not self._running:
             gates, self._gates = self._gates, []
-            for gate in gates:
-                _open(gate)
+            for waiting in gates:
+                open_gate(waiting)
 
 
-def _open(gate: asyncio.Future[None]) -> None:
+def open_gate(gate: asyncio.Future[None]) -> None:
+    """Let whoever waits for `gate` go on."""
     if not gate.done():
         gate.set_result(None)

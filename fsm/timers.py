@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fsm.clock import Clock, TimerHandle
 from fsm.compile import Timer
 
-__all__ = ["Due", "Timers"]
+__all__ = ["Due", "Timers", "Waiting"]
 
 
 class Due(NamedTuple):
@@ -22,14 +22,20 @@ class Due(NamedTuple):
     visit: int
 
 
+class Waiting(Protocol):
+    """Who is told of a due timer."""
+
+    def due(self, due: Due) -> None: ...
+
+
 class Timers:
     """Timers that fire in the order of their due times, each at its own."""
 
-    __slots__ = ("_clock", "_fire", "_handle", "_heap")
+    __slots__ = ("_clock", "_handle", "_heap", "_owner")
 
-    def __init__(self, clock: Clock, fire: Callable[[Due], None]) -> None:
+    def __init__(self, clock: Clock, owner: Waiting) -> None:
         self._clock = clock
-        self._fire = fire
+        self._owner = owner
         self._handle: TimerHandle | None = None
         self._heap: list[Due] = []
 
@@ -64,6 +70,6 @@ class Timers:
         self._handle = None
         now = self._clock.now()
         while self._heap and self._heap[0].when <= now:
-            self._fire(heappop(self._heap))
+            self._owner.due(heappop(self._heap))
         if self._handle is None:
             self._reschedule()

@@ -43,7 +43,7 @@ class Visits:
     @property
     def timers(self) -> Timers:
         if self._timers is None:
-            self._timers = Timers(self._session.clock, self._due)
+            self._timers = Timers(self._session.clock, self)
         return self._timers
 
     def start(self, node: int, since: float, done: Step) -> None:
@@ -82,6 +82,11 @@ class Visits:
                         faults.append(f"undo: {type(error).__name__}")
         return tuple(faults)
 
+    def due(self, due: Due) -> None:
+        """A timer has run out: the chart decides what that means."""
+        node = self._session.machine.nodes[due.node]
+        self._session.post(After(name=due.timer.event, node=node.name), stamp=(due.node, due.visit), keep=True)
+
     def leftovers(self) -> dict[str, int]:
         """Count what is held."""
         return {
@@ -94,10 +99,6 @@ class Visits:
     @property
     def abandoned(self) -> int:
         return self._tasks.abandoned if self._tasks is not None else 0
-
-    def _due(self, due: Due) -> None:
-        node = self._session.machine.nodes[due.node]
-        self._session.post(After(name=due.timer.event, node=node.name), stamp=(due.node, due.visit), keep=True)
 
     def _serve(self, invoke: Bound, stamp: Stamp, done: Step) -> None:
         lease = Lease(self._session, stamp)
