@@ -53,22 +53,24 @@ class Session(CallHandle):
     """
 
     __slots__ = (
-        "_cancellable", "_consumer", "_deadline", "_gate", "_inbox", "_loop", "_node", "_preempted", "_unstarted",
-        "_waiters", "_watch", "_watched", "closed", "dropped", "faults", "late", "machine", "options", "refused",
-        "settled", "stale", "visits",
+        "_cancellable", "_consumer", "_deadline", "_gate", "_inbox", "_loop", "_node", "_on_settled", "_preempted",
+        "_unstarted", "_waiters", "_watch", "_watched", "closed", "dropped", "faults", "late", "machine", "options",
+        "refused", "settled", "stale", "visits",
     )  # fmt: skip
 
     def __init__(
         self,
         machine: Machine,
         context: CallContext,
-        ports: CallPorts,
+        ports: CallPorts | None = None,
         *,
         clock: Clock,
         options: Options = _DEFAULTS,
+        on_settled: Callable[[Session], object] | None = None,
     ) -> None:
         self.machine = machine
-        self.ports = ports
+        if ports is not None:
+            self.ports = ports
         self.clock = clock
         self.snapshot = Snapshot("", context, (), 0)
         self.closed = False
@@ -76,6 +78,7 @@ class Session(CallHandle):
         self.refused = self.stale = self.dropped = self.late = 0
         self.faults: tuple[str, ...] = ()
         self.options = options
+        self._on_settled = on_settled
         self.visits = Visits(self)
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[tuple[Trigger | Step, Stamp | None]] | None = None
@@ -353,6 +356,8 @@ class Session(CallHandle):
         await self.visits.tasks.gone()
         self.settled = True
         self._tell("on_settled")
+        if self._on_settled is not None:
+            self._on_settled(self)
         self._wake_waiters("settled")
 
     # -- small things ----------------------------------------------------------------------------
