@@ -99,14 +99,13 @@ class State(_Part):
             yield from child.walk()
 
     def candidates(self, event: str) -> tuple[Row, ...]:
-        """Return the rows that are tried for `event`: those under its own name, else those of matching wildcards.
+        """Return the rows that are tried for `event`: those under its own name, then those of wildcards, longest first.
 
-        Of several wildcards the longest comes first, as in XState v5 (`getCandidates`).
+        As in XState v5 (`getCandidates`).
         """
-        if event in self.on:
-            return self.on[event]
-        wildcards = sorted((key for key in self.on if matches(event, key)), key=len, reverse=True)
-        return tuple(row for key in wildcards for row in self.on[key])
+        found = [key for key in self.on if matches(event, key)]
+        found.sort(key=lambda key: (key == event, len(key)), reverse=True)
+        return tuple(row for key in found for row in self.on[key])
 
     def rows(self) -> Iterator[Row]:
         """Yield its own rows, events first, then timers."""

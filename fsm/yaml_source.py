@@ -196,7 +196,9 @@ class _Builder:
             key = self._key(event, at)
             if key in fields:
                 first = fields[key].key_at
-                self._refuse(f"the key {shorten(key)} again; it stands in line {first.line} already", at, code="duplicate-key")
+                self._refuse(
+                    f"the key {shorten(key)} again; it stands in line {first.line} already", at, code="duplicate-key"
+                )
             fields[key] = replace(self._node(next(self._events), depth + 1), key_at=at)
         return fields
 

@@ -1,0 +1,83 @@
+"""Rules about rows: each can be taken, and none sends a call in circles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from fsm.chart import GuardRef, Row
+from fsm.errors import Problem
+from fsm.lint.ways import Way, Ways, problem
+
+__all__ = ["dead_rows", "endless_loops", "repeated_guards", "restarts_parent"]
+
+_ON_THEIR_OWN = ("after.", "error.action.", "error.invoke.", "done.invoke.")
+
+
+def _lists(ways: Ways) -> Iterator[tuple[Row, ...]]:
+    for state in ways.states.values():
+        yield from state.on.values()
+        yield from state.after.values()
+
+
+def dead_rows(ways: Ways) -> Iterator[Problem]:
+    """A row after an unguarded one."""
+    for rows in _lists(ways):
+        first = next((index for index, row in enumerate(rows) if not row.guards), len(rows))
+        for row in rows[first + 1 :]:
+            message = f"never taken: the row for {row.event!r} before it has no guard; callers never get what it says"
+            yield problem("dead-row", message, row)
+
+
+def repeated_guards(ways: Ways) -> Iterator[Problem]:
+    """The same guard twice: in one row, or in a row behind one that asks for no more than it does."""
+    for rows in _lists(ways):
+        for index, row in enumerate(rows):
+            asked = [_key(guard) for guard in row.guards]
+            if len(set(asked)) < len(asked):
+                names = ", ".join(str(guard) for guard in row.guards)
+                yield problem("repeated-guard", f"one guard stands here twice: {names}", row)
+            if any(earlier.guards and {_key(g) for g in earlier.guards} <= set(asked) for earlier in rows[:index]):
+                names = " and ".join(str(guard) for guard in row.guards)
+                message = (
+                    f"never taken: when {names} holds, an earlier row for {row.event!r} is taken; "
+                    "callers never get what this one says"
+                )
+                yield problem("repeated-guard", message, row)
+
+
+def _key(guard: GuardRef) -> str:
+    return json.dumps([guard.type, guard.negated, dict(guard.params)], sort_keys=True)
+
+
+def endless_loops(ways: Ways) -> Iterator[Problem]:
+    """A timer, failure or service that leads back to the state it came from, uncounted."""
+    for way in (way for found in ways.ways.values() for way in found):
+        if way.event.startswith(_ON_THEIR_OWN) and _comes_back(way) and not _counted(ways, way.row):
+            message = (
+                f"{way.event!r} leads back to {way.leaf.name!r}, where it happens again: the caller is kept in a "
+                "circle; count the rounds (a guard such as `retries_left`, a reducer such as `count_retry`)"
+            )
+            yield problem("endless-loop", message, way.row)
+
+
+def _comes_back(way: Way) -> bool:
+    """Whether the leaf, or what holds the timer or service in it, is left and entered again."""
+    return way.lands is way.leaf and way.leaf in way.exited
+
+
+def _counted(ways: Ways, row: Row) -> bool:
+    """Whether the rounds are counted and the count is asked: a guard, and a reducer with a counter."""
+    return bool(row.guards) and any(ref.type.startswith("count_") or "counter" in ref.params for ref in row.actions)
+
+
+def restarts_parent(ways: Ways) -> Iterator[Problem]:
+    """A row of an outer state whose target lies in a child that it thereby leaves and enters again."""
+    for way in (way for found in ways.ways.values() for way in found):
+        again = [state for state in way.entered if state.compound and state in way.exited and state is not way.owner]
+        if again and not way.row.reenter:
+            message = (
+                f"in {way.leaf.name!r}, {way.event!r} leaves {again[0].name!r} and enters it again: the caller is cut "
+                f"off while it starts anew; put the row into {again[0].name!r}, or say `reenter: true`"
+            )
+            yield problem("restarts-parent", message, way.row)
