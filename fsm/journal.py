@@ -1,0 +1,132 @@
+"""What is recorded of each step of a call, enough to replay it: values in, JSON-able records out. Pure.
+
+A record is a dict: `seq`, `at` (seconds since the epoch), `call_id`, `chart` (id, version, hash), `event`, `data`,
+`guards` (what each said), `from`, `to`, `actions` (names, in order). How the actions ended follows in a record of its
+own (`seq`, `effects`), since a step is kept before its actions begin. Audio is never in it; the caller's words are
+(`data`), so a journal is as confidential as a transcript.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from fsm.compile import Machine
+from fsm.context import CallContext
+from fsm.errors import CallchartError
+from fsm.observe import Effect
+from fsm.registry import Registry
+from fsm.step import Refusal, Snapshot, Step, begin, step
+from fsm.triggers import ActionFailed, After, InvokeDone, InvokeFailed, Trigger
+
+__all__ = ["Replayed", "effects_record", "replay", "step_record", "trigger_data", "trigger_from"]
+
+
+def trigger_data(trigger: Trigger) -> dict[str, Any]:
+    """Return the fields of `trigger` as JSON-able values, without its name."""
+    data: dict[str, Any] = _adapter(type(trigger)).dump_python(trigger, mode="json")
+    data.pop("name", None)
+    return data
+
+
+def trigger_from(event: str, data: Mapping[str, Any], registry: Registry) -> Trigger:
+    """Return the trigger called `event` with these fields.
+
+    Raises:
+        CallchartError: there is no such event, or a field does not fit; the message says which.
+    """
+    kind, named = registry.event_type(event), {}
+    if event.startswith("after."):
+        kind = After
+    if kind is None:
+        raise CallchartError(f"no event is called {event!r}")
+    if kind in (After, ActionFailed, InvokeDone, InvokeFailed):
+        named = {"name": event}
+    try:
+        trigger: Trigger = _adapter(kind).validate_python({**data, **named})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CallchartError(f"{event}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return trigger
+
+
+def step_record(machine: Machine, done: Step, at: float) -> dict[str, Any]:
+    """Return what is kept of a step when it is committed, `at` seconds since the epoch."""
+    return {
+        "seq": done.after.seq,
+        "at": round(at, 6),
+        "call_id": done.after.context.call_id,
+        "chart": {"id": machine.id, "version": machine.version, "hash": machine.hash},
+        "event": done.trigger.name,
+        "data": trigger_data(done.trigger),
+        "guards": [
+            {"row": f.row, "guard": f.guard, "holds": f.holds, **({"reason": f.reason} if f.reason else {})}
+            for f in done.findings
+        ],
+        "from": done.before.state,
+        "to": done.after.state,
+        "actions": list(done.row.names),
+        **({"faults": list(done.faults)} if done.faults else {}),
+    }
+
+
+def effects_record(done: Step, effects: Iterable[Effect]) -> dict[str, Any]:
+    """Return what is kept of how a step's actions ended; durations in milliseconds."""
+    return {
+        "seq": done.after.seq,
+        "call_id": done.after.context.call_id,
+        "effects": [
+            {
+                "action": e.name,
+                "block": e.block,
+                "outcome": e.outcome,
+                "ms": round((e.ended - e.began) * 1000, 3),
+                **({"error": e.error} if e.error else {}),
+            }
+            for e in effects
+        ],
+    }
+
+
+class Replayed(NamedTuple):
+    """One record and what the chart makes of it now."""
+
+    record: Mapping[str, Any]
+    outcome: Step | Refusal
+
+    @property
+    def same(self) -> bool:
+        """Whether the call goes where it went, by the same actions."""
+        return (
+            isinstance(self.outcome, Step)
+            and self.outcome.after.state == self.record["to"]
+            and list(self.outcome.row.names) == self.record["actions"]
+        )
+
+
+def replay(
+    machine: Machine, registry: Registry, context: CallContext, records: Iterable[Mapping[str, Any]]
+) -> Iterator[Replayed]:
+    """Feed the recorded triggers to `machine`, from the beginning; records of effects are passed over.
+
+    After a step that goes elsewhere, the replay stays where the chart leads.
+    """
+    now: Snapshot | None = None
+    for record in records:
+        if "event" not in record:
+            continue
+        if record["event"] == "init":
+            outcome: Step | Refusal = begin(machine, context)
+        else:
+            now = now or begin(machine, context).after
+            outcome = step(machine, now, trigger_from(record["event"], record["data"], registry))
+        now = outcome.after if isinstance(outcome, Step) else now
+        yield Replayed(record, outcome)
+
+
+@cache
+def _adapter(kind: type[Trigger]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
