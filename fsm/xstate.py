@@ -110,8 +110,7 @@ def _row(chart: Chart, row: Row) -> Json:
 
 
 def _target(chart: Chart, name: str) -> str:
-    """Return `#id.path`. A dot that belongs to a name is escaped, as XState's `toStatePath` reads it."""
-    return "#" + ".".join(part.replace("\\", "\\\\").replace(".", "\\.") for part in reversed(chart.ancestors(name)))
+    return "#" + ".".join(reversed(chart.ancestors(name)))
 
 
 def _guard(guards: tuple[GuardRef, ...]) -> str | Json | None:
