@@ -9,7 +9,7 @@ own (`seq`, `effects`), since a step is kept before its actions begin. Audio is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from fsm.compile import Machine
 from fsm.context import CallContext
 from fsm.errors import CallchartError
+from fsm.names import did_you_mean
 from fsm.observe import Effect
 from fsm.registry import Registry
 from fsm.step import Refusal, Snapshot, Step, begin, step
@@ -45,6 +46,9 @@ def trigger_from(event: str, data: Mapping[str, Any], registry: Registry) -> Tri
         raise CallchartError(f"no event is called {event!r}")
     if kind in (After, ActionFailed, InvokeDone, InvokeFailed):
         named = {"name": event}
+    known = {f.name for f in fields(kind)} - set(named)
+    if wrong := sorted(set(data) - known):
+        raise CallchartError(f"{event} has no field {wrong[0]!r}{did_you_mean(wrong[0], known)}")
     try:
         trigger: Trigger = _adapter(kind).validate_python({**data, **named})
     except ValidationError as error:
@@ -127,6 +131,10 @@ def replay(
         yield Replayed(record, outcome)
 
 
-@cache
+_ADAPTERS: dict[type[Trigger], TypeAdapter[Any]] = {}
+
+
 def _adapter(kind: type[Trigger]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
