@@ -57,6 +57,11 @@ class Leg(Protocol):
     stream_id: str
     media_format: MediaFormat
 
+    @property
+    def can_return(self) -> bool:
+        """Whether the carrier brings the call back if this socket breaks: `call.lost {can_return}`."""
+        ...
+
     def play(self, payload: str) -> None:
         """Queue base64 audio in the leg's format, any length, behind what is queued."""
         ...
@@ -110,7 +115,10 @@ class CallDesk(Protocol):
         ...
 
     def post(self, call_id: str, trigger: Trigger) -> bool:
-        """Tell a call what happened; False if there is no such call, or it is closed."""
+        """Tell a call what happened; False if there is no such call, or it is closed.
+
+        `call.ended` for a call that is only announced gives its slot back.
+        """
         ...
 
     def is_live(self, call_id: str) -> bool:
