@@ -57,8 +57,7 @@ async def say_farewell(session: Session, trigger: Trigger) -> None:
 async def _heard(session: Session, seconds: float) -> bool:
     """Wait until all that is queued or asked for was heard; False if that takes longer than `seconds`."""
     try:
-        async with asyncio.timeout(seconds):
-            await session.carrier.drained()
+        await asyncio.wait_for(session.carrier.drained(), seconds)
     except TimeoutError:
         return False
     return True

@@ -17,10 +17,17 @@ from fsm.triggers import AgentCompleted, IntentDetected, Trigger
 
 __all__ = [
     "FakeAgents", "FakeCall", "FakeCarrier", "FakeFronts", "FakeIntents", "FakeMedia", "FakeSlot", "FakeSts",
-    "FakeTranscripts", "a_call", "fake_ports",
+    "FakeTranscripts", "a_call", "elapse", "fake_ports",
 ]  # fmt: skip
 
 Log = list[tuple[Any, ...]]
+
+
+async def elapse(seconds: float) -> None:
+    """Let time pass; virtual time, in tests."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, over.set)
+    await over.wait()
 
 
 @dataclass
@@ -44,7 +51,8 @@ class FakeCarrier:
     async def drained(self) -> None:
         self.did.append(("carrier.drained",))
         self.on_drain()
-        await asyncio.sleep(self.playing.pop(0) if self.playing else 0)
+        if self.playing:
+            await elapse(self.playing.pop(0))
 
     async def hang_up(self) -> None:
         self.did.append(("carrier.hang_up",))
