@@ -166,6 +166,11 @@ class Session(CallHandle):
         """Count what the call holds; all 0 once it is settled."""
         return self.visits.leftovers()
 
+    @property
+    def abandoned(self) -> int:
+        """How many handlers swallowed their cancellation."""
+        return self.visits.abandoned
+
     # -- the inbox -------------------------------------------------------------------------------
 
     def _enqueue_step(self, done: Step) -> None:

@@ -68,7 +68,7 @@ class DrainingServer(uvicorn.Server):
             self._listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: drain first; at the second one stop at once. Not raised again, so that a drained process exits 0."""
+        """A signal: drain; at the second one stop at once. It is not raised again: a drained process exits 0."""
         if self._draining is not None or self._loop is None:
             self.should_exit = self.force_exit = True
             return

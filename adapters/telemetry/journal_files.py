@@ -33,7 +33,7 @@ class JournalFiles(Journal):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
 
