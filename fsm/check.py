@@ -6,19 +6,21 @@ and services run under whatever led there, so theirs must take any `Trigger`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
-from fsm.chart import Chart, Invoke, Ref, Row, State, matches
+from fsm.chart import Chart, Ref, Row, State, matches
 from fsm.errors import Position, Problem
 from fsm.findings import Findings, join
 from fsm.names import did_you_mean, is_milliseconds
 from fsm.registry import Handler, Kind, Registry
 from fsm.triggers import ActionFailed, After, InvokeDone, InvokeFailed, Trigger
 
-__all__ = ["check_names", "known_events"]
+__all__ = ["check_names", "describe", "known_events"]
 
 _PREFIXES = {"error.action.": ActionFailed, "done.invoke.": InvokeDone, "error.invoke.": InvokeFailed}
 
@@ -97,7 +99,7 @@ class _Check:
             self._function(_Use(invoke, ("service",), (Trigger,), "invoke"))
 
     def _rows_of(self, event: str, rows: tuple[Row, ...], state: State) -> None:
-        """Check what stands under an event: in `on` by its key, in `ignore` by its item, with an `invoke` by its row."""
+        """Check what stands under an event: in `on` by its key, in `ignore` by its item, in `invoke` by its row."""
         path = rows[0].path
         if path.startswith(key := join(state.path, f"on.{event}")):
             path = key
@@ -157,13 +159,13 @@ class _Check:
                 return
         names = [handler.name for handler in self._registry.all(*use.kinds)]
         others = [handler for handler in self._registry.all() if handler.name == use.ref.type]
-        what = " or ".join(use.kinds)
+        what = "action or reducer" if "action" in use.kinds else use.kinds[0]
         if others:
-            message = f"{use.ref.type!r} is a {others[0].kind}, and here stands a {what}{_hint(use.ref.type, names)}"
+            message = f"{use.ref.type!r} is {_a(others[0].kind)}, and here stands {_a(what)}{did_you_mean(use.ref.type, names)}"
         elif self._loose:
             return
         else:
-            message = f"no {what} is called {use.ref.type!r}{_hint(use.ref.type, names)}"
+            message = f"no {what} is called {use.ref.type!r}{did_you_mean(use.ref.type, names)}"
         self._findings.error(f"unknown-{use.kinds[0]}", message, use.ref.at, use.ref.path)
 
     def _parameters(self, ref: Ref, handler: Handler) -> None:
@@ -187,13 +189,23 @@ class _Check:
             return
         named = " or ".join(sorted(kind.name or kind.__name__ for kind in takes))
         message = f"{handler.kind} {handler.name!r} takes {named} only, and stands under {use.where}"
-        if isinstance(use.ref, Invoke) or use.under == (Trigger,):
+        if use.under == (Trigger,):
             message += ", which runs after whatever led there"
         self._findings.error("wrong-trigger", message, use.ref.at, use.ref.path)
 
 
-def _hint(wrong: str, names: Iterable[str]) -> str:
-    return did_you_mean(wrong, names)
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def describe(annotation: Any) -> str:
+    """Return what a parameter takes, in words."""
+    if get_origin(annotation) is Literal:
+        return "one of " + ", ".join(repr(choice) for choice in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(describe(member) for member in get_args(annotation))
+    known = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "nothing"}
+    return known.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
 
 def _wrong_parameter(handler: Handler, name: str, kind: str, message: str, known: list[str]) -> str:
@@ -202,7 +214,7 @@ def _wrong_parameter(handler: Handler, name: str, kind: str, message: str, known
         hint = did_you_mean(name, known) if known else "; it takes none"
         return f"{handler.name!r} has no parameter {name!r}{hint}"
     field = handler.params.model_fields.get(name)
-    takes = getattr(field.annotation, "__name__", None) or str(field.annotation) if field else "something else"
+    takes = describe(field.annotation) if field else "something else"
     if kind == "missing":
         return f"{handler.name!r} needs the parameter {name!r} ({takes})"
     return f"the parameter {name!r} of {handler.name!r} takes {takes}: {message[:1].lower()}{message[1:]}"
