@@ -47,8 +47,6 @@ class _Entry:
     """One call's line, and what brought it."""
 
     line: Line
-    announced: bool
-    """A webhook told of it: the carrier can bring it back."""
     connected: bool = False
     limit: TimerHandle | None = None
 
@@ -96,7 +94,7 @@ class Switchboard(Observer):
         if not self.manager.has_room():
             log.info("call_refused", extra={"call_id": call_id, "carrier": carrier})
             return False
-        self._open(call_id, carrier, caller, called, announced=True, admitted=True)
+        self._open(call_id, carrier, caller, called, admitted=True)
         return True
 
     def connect(self, leg: Leg, started: CallStarted, *, call_id: str, proof: bool) -> LegEvents | None:
@@ -107,7 +105,7 @@ class Switchboard(Observer):
         if session.closed or (entry.connected and not proof):
             log.warning("socket_refused", extra={"call_id": call_id, "carrier": leg.carrier})
             return None
-        events = entry.line.offer(leg, can_return=entry.announced)
+        events = entry.line.offer(leg, can_return=leg.can_return)
         if entry.connected:
             media_format = started.media_format
             session.post(
@@ -153,16 +151,14 @@ class Switchboard(Observer):
     def _first(self, leg: Leg, started: CallStarted, call_id: str) -> LegEvents:
         """A socket whose call no webhook announced: it is admitted, or told that no slot is free."""
         room = self.manager.has_room()
-        session = self._open(call_id, started.carrier, started.caller, started.called, announced=False, admitted=room)
+        session = self._open(call_id, started.carrier, started.caller, started.called, admitted=room)
         entry = self._entries[call_id]
         entry.connected = True
-        events = entry.line.offer(leg, can_return=False)
+        events = entry.line.offer(leg, can_return=leg.can_return)
         session.post(started if room else replace(started, at_capacity=True))
         return events
 
-    def _open(
-        self, call_id: str, carrier: str, caller: str, called: str, *, announced: bool, admitted: bool
-    ) -> Session:
+    def _open(self, call_id: str, carrier: str, caller: str, called: str, *, admitted: bool) -> Session:
         machine, bot = self._choose(called)
         context = CallContext(
             call_id=call_id,
@@ -176,11 +172,11 @@ class Switchboard(Observer):
         return self.manager.open(
             machine,
             context,
-            lambda session, slot: self._ports(session, slot, bot, announced=announced),
+            lambda session, slot: self._ports(session, slot, bot),
             admitted=admitted,
         )
 
-    def _ports(self, session: Session, slot: Slot, bot: BotSettings, *, announced: bool) -> CallPorts:
+    def _ports(self, session: Session, slot: Slot, bot: BotSettings) -> CallPorts:
         call_id = session.call_id
         line = Line(
             call_id=call_id,
@@ -191,7 +187,7 @@ class Switchboard(Observer):
             idle_after=bot.idle_after,
             recorder=self._outside.make_recorder(call_id),
         )
-        self._entries[call_id] = _Entry(line, announced)
+        self._entries[call_id] = _Entry(line)
         return _Ports(
             line=line,
             carrier=line.carrier,
