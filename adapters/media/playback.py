@@ -84,6 +84,7 @@ class Playback:
         """Play to `leg` from now on. What another leg still had queued is cut, and told."""
         if leg is self._leg:
             return
+        self._leg = None  # it is closed, or about to be: nothing to clear there
         for cut in self._cut():
             self._post(cut)
         self._leg = leg
@@ -92,8 +93,8 @@ class Playback:
     def leg_gone(self) -> tuple[HeardReply, ...]:
         """Stop playing; return what was heard of the replies that were under way, which is told no other way."""
         replies = self.snapshot()
-        self._cut()
         self._leg = None
+        self._cut()
         self._settle()
         return replies
 
@@ -161,11 +162,12 @@ class Playback:
 
     def _silence(self, client: StsClient, heard: list[tuple[str, int]]) -> None:
         active = client.active_response_id
+        is_made = active is not None and active not in self._cancelled
+        if is_made or self._requested:
+            client.cancel()
         if active is not None:
             self._replies.drop(active)
             self._cancelled.add(active)
-        if active is not None or self._requested:
-            client.cancel()
         if heard:
             client.truncate(heard)
 
