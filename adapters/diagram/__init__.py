@@ -1,0 +1,1 @@
+"""Charts as pictures: Graphviz says where things stand, the drawing is our own."""
