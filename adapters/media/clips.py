@@ -18,7 +18,7 @@ keep `busy` under 3.5 s, since it is the only one that a hang-up waits for. Ours
 from __future__ import annotations
 
 import base64
-import sys
+import struct
 from array import array
 from pathlib import Path
 
@@ -74,9 +74,7 @@ def _in_format(ulaw: bytes, media_format: MediaFormat) -> bytes:
     if media_format.rate % 8000:
         raise PortError(f"bundled audio cannot be played at {media_format.rate} Hz", port="carrier", retryable=False)
     samples = _stretched(linear_from_ulaw(ulaw), media_format.rate // 8000)
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples.tobytes()
+    return struct.pack(f"<{len(samples)}h", *samples)
 
 
 def _stretched(samples: array[int], factor: int) -> array[int]:

@@ -51,11 +51,6 @@ class CallerAudio:
         self._filled_ms = 0
         self._timer: TimerHandle | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the model hears the caller."""
-        return self._append is not None
-
     def new_stream(self, media_format: MediaFormat) -> None:
         """Another socket brings the audio: its timestamps begin anew."""
         if media_format != self._format:

@@ -153,9 +153,9 @@ class Line:
         await asyncio.wait(tasks, timeout=0.1)
         for task in tasks:
             if not task.done():
-                log.warning("leg_not_gone", extra={"call_id": self._call_id})
+                log.warning("end_not_gone", extra={"call_id": self._call_id})
             elif not task.cancelled() and task.exception() is not None:
-                log.warning("leg_close_failed", extra={"call_id": self._call_id}, exc_info=task.exception())
+                log.warning("end_failed", extra={"call_id": self._call_id}, exc_info=task.exception())
 
     def _tell(self, trigger: Trigger) -> None:
         if not self._closed:

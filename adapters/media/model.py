@@ -57,11 +57,12 @@ class ModelSide:
         media_format = self._media_format()
         if media_format is None:
             raise PortError("there is no media socket to speak to", port="sts", retryable=False)
-        self._reports = _Reports(self)
-        self._client = self._make_client(self._reports)
-        self.clients.append(self._client)
+        reports = _Reports(self)
+        client = self._make_client(reports)
+        self.clients.append(client)
+        client.start(call, media_format)
+        self._client, self._reports = client, reports
         self._audio.model_format = media_format
-        self._client.start(call, media_format)
 
     def close_soon(self) -> None:
         client = self._client

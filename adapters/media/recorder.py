@@ -7,7 +7,7 @@ for demos and for looking into single calls: it decodes every frame.
 from __future__ import annotations
 
 import base64
-import sys
+import struct
 import wave
 from array import array
 from pathlib import Path
@@ -66,7 +66,7 @@ class CallRecorder:
         end = max(self._left.end, self._right.end, round((at - self._began) * self._format.rate))
         self._left.reach(end)
         self._right.reach(end)
-        self._write(end - self._left.written)
+        self._write(self._file, end - self._left.written)
         self._file.close()
         self._file = None
 
@@ -83,15 +83,13 @@ class CallRecorder:
         self._right.reach(horizon)
         ready = min(len(self._left.samples), len(self._right.samples))
         if ready >= _BATCH_S * rate:
-            self._write(ready)
+            self._write(self._file, ready)
 
-    def _write(self, count: int) -> None:
-        if self._file is None:
-            return
+    def _write(self, file: wave.Wave_write, count: int) -> None:
         both = array("h", bytes(4 * count))
         both[0::2] = self._left.take(count)
         both[1::2] = self._right.take(count)
-        self._file.writeframesraw(both.tobytes())
+        file.writeframesraw(both.tobytes())
 
     def _decoded(self, payload: str) -> array[int]:
         audio = base64.b64decode(payload)
@@ -99,10 +97,8 @@ class CallRecorder:
             return linear_from_ulaw(audio)
         if self._format.encoding == "pcma":
             return linear_from_alaw(audio)
-        samples = array("h", audio[: len(audio) // 2 * 2])
-        if sys.byteorder == "big":
-            samples.byteswap()
-        return samples
+        count = len(audio) // 2
+        return array("h", struct.unpack(f"<{count}h", audio[: 2 * count]))
 
 
 class _Track:

@@ -40,6 +40,7 @@ class FakeLeg:
     """
 
     carrier = "fake"
+    can_return = True
 
     def __init__(
         self,
@@ -159,8 +160,11 @@ class FakeClient:
         self.truncated: list[tuple[str, int]] = []
         self.remembered: list[CallContext] = []
         self.stuck = False
+        self.broken = False
 
     def start(self, call: CallContext, media_format: MediaFormat) -> None:
+        if media_format.encoding not in ("pcmu", "pcma", "pcm16"):
+            raise ValueError("no such format")
         self.log.append(f"start {media_format.encoding} {media_format.rate}")
 
     def close_soon(self) -> None:
@@ -193,6 +197,8 @@ class FakeClient:
 
     async def aclose(self) -> None:
         self.log.append("aclose")
+        if self.broken:
+            raise ConnectionError("broken")
         if self.stuck:
             await asyncio.Event().wait()
 

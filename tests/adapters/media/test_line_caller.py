@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from adapters.carriers.contract import MediaFormat
 from fsm.context import CallContext
 from fsm.triggers import StsFailed, StsReady, StsRenewed, UserIdle, UserSilent, UserTranscript
 from tests.adapters.media.fakes import Call, FakeLeg, elapse, pcmu
@@ -325,3 +326,40 @@ async def test_the_callers_words_are_passed_on(text: str, reason: str) -> None:
 
     assert call.only(UserTranscript) == UserTranscript(text=text, item_id="item_u1", reason=reason)
     await call.line.aclose()
+
+
+async def test_frames_that_keep_coming_while_the_caller_speaks_are_not_filled() -> None:
+    call = Call().connect()
+    await _talk(call, 10)
+    call.client.events.on_speech_started("item_u1")
+    call.client.events.on_speech_started("item_u1")
+    await _talk(call, 150, start_ms=200)
+
+    assert _silent_ms(call.client.appended) == 0
+    assert len(call.client.appended) == 160
+    await call.line.aclose()
+
+
+async def test_nothing_is_filled_while_the_model_does_not_hear_the_caller() -> None:
+    call = Call()
+    call.offer()
+    call.line.carrier.attach()
+    call.line.sts.start(CallContext())
+    call.client.events.on_speech_started("item_u1")
+    await elapse(5.0)
+
+    assert call.client.appended == []
+    await call.line.aclose()
+
+
+async def test_a_format_that_the_model_cannot_take_leaves_no_half_started_client() -> None:
+    call = Call(leg=FakeLeg(media_format=MediaFormat("opus", 48000)))
+    call.offer()
+    with pytest.raises(ValueError, match="no such format"):
+        call.line.sts.start(CallContext())
+    call.line.sts.respond(purpose="answer")
+    await call.line.carrier.drained()
+    await call.line.aclose()
+
+    assert not call.line.sts.usable
+    assert call.client.log == ["aclose"]

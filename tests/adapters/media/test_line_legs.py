@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -534,3 +535,44 @@ def _watch(call: Call, what: str = "drained") -> asyncio.Task[None]:
 
 def _time() -> float:
     return asyncio.get_running_loop().time()
+
+
+async def test_an_end_that_fails_does_not_keep_the_other_open(caplog: pytest.LogCaptureFixture) -> None:
+    call = Call().connect()
+    call.client.broken = True
+    await call.line.aclose()
+
+    assert call.leg.log == ["close call over"]
+    assert [record.message for record in caplog.records] == ["end_failed"]
+
+
+async def test_an_end_that_cannot_even_be_cancelled_is_reported_and_left(caplog: pytest.LogCaptureFixture) -> None:
+    released = asyncio.Event()
+
+    class Deaf(FakeLeg):
+        async def wait_closed(self) -> None:
+            while not released.is_set():
+                with suppress(asyncio.CancelledError):
+                    await released.wait()
+
+    call = Call(leg=Deaf()).connect()
+    await call.line.aclose()
+    messages = [record.message for record in caplog.records]
+    released.set()
+    await elapse(0.1)
+
+    assert messages == ["end_not_gone"]
+
+
+async def test_drained_goes_on_waiting_while_things_happen() -> None:
+    call = Call().connect()
+    call.ask("first")
+    waiting = _watch(call)
+    await elapse(8.0)
+    call.ask("second")
+    await elapse(8.0)
+    before = waiting.done()
+    await elapse(13.0)
+
+    assert not before
+    assert waiting.done()
