@@ -1,0 +1,122 @@
+"""One session with the model: a socket on which our settings are in force, and how it is opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from adapters.sts.openai import events as e
+from adapters.sts.openai import translate
+from adapters.sts.openai.codec import RealtimeCodec
+from adapters.sts.openai.config import OpenAiConfig
+from adapters.sts.openai.faults import Unreachable, close_fault, handshake_fault
+from adapters.sts.openai.transport import Connect, Disconnected, Transport, model_url
+from fsm.clock import Clock
+from fsm.errors import ProtocolError
+
+__all__ = ["ModelSession", "open_session"]
+
+
+class ModelSession:
+    """An open socket, and what the session on it knows."""
+
+    def __init__(self, transport: Transport, settings: translate.Body, clock: Clock, ids: Iterator[int]) -> None:
+        self._transport = transport
+        self._codec = RealtimeCodec()
+        self._ids = ids
+        self.settings = settings
+        self.session_id = ""
+        self.opened_at = clock.now()
+        self.lifetime: float | None = None
+        """Seconds from `opened_at` until the server ends it, where it says so."""
+        self.has_spoken = False
+        """The voice cannot be changed any more."""
+        self.given_up: Unreachable | None = None
+
+    def send(self, command: e.Command) -> str:
+        """Send `command` and return its event id."""
+        event_id = f"call_{next(self._ids)}"
+        self._transport.send(self._codec.send(command, event_id))
+        return event_id
+
+    def append(self, payload: str) -> None:
+        """Send the caller's audio."""
+        self._transport.send(self._codec.append(payload))
+
+    async def receive(self) -> e.Event:
+        """Return the next event.
+
+        Raises:
+            Disconnected: the socket is gone.
+            ProtocolError: a message cannot be understood; the next one may be.
+        """
+        return self._codec.receive(await self._transport.receive())
+
+    def configure(self, settings: translate.Body) -> None:
+        """Send what differs from the settings in force."""
+        changes = translate.session_changes(self.settings, settings, voice_is_fixed=self.has_spoken)
+        self.settings = settings
+        if changes:
+            self.send(e.UpdateSession(changes))
+
+    def give_up(self, reason: Unreachable) -> None:
+        """Cut the socket: `receive` ends, and `given_up` says why."""
+        if self.given_up is None:
+            self.given_up = reason
+            self._transport.abort()
+
+    async def close(self) -> None:
+        """Close the socket; bounded."""
+        await self._transport.close()
+
+
+async def open_session(
+    *, config: OpenAiConfig, model: str, settings: translate.Body, connect: Connect, clock: Clock, ids: Iterator[int]
+) -> ModelSession:
+    """Connect, send the settings, and return once the server has confirmed the audio formats.
+
+    Raises:
+        Unreachable: it did not, and whether another attempt may.
+    """
+    headers = {"Authorization": f"Bearer {config.api_key}"}
+    transport = await connect(model_url(config.url, model), headers, config)
+    session = ModelSession(transport, settings, clock, ids)
+    try:
+        async with asyncio.timeout(config.ready_timeout):
+            await _agree(session, clock)
+    except BaseException as error:
+        transport.abort()
+        await transport.close()
+        if isinstance(error, TimeoutError):
+            raise Unreachable("not_ready") from error
+        raise
+    return session
+
+
+async def _agree(session: ModelSession, clock: Clock) -> None:
+    """See the session created and our settings accepted."""
+    try:
+        while True:
+            match await session.receive():
+                case e.SessionCreated(session_id=session_id, expires_at=expires_at):
+                    session.session_id = session_id
+                    if expires_at is not None:
+                        session.lifetime = expires_at - clock.wall()
+                    session.send(e.UpdateSession(session.settings))
+                case e.SessionUpdated() as updated:
+                    _confirm(updated, session.settings)
+                    return
+                case e.PeerError() as error:
+                    raise handshake_fault(error)
+                case _:
+                    continue
+    except Disconnected as gone:
+        raise close_fault(gone.code, gone.reason) from gone
+    except ProtocolError as error:
+        raise Unreachable("protocol_error") from error
+
+
+def _confirm(updated: e.SessionUpdated, settings: translate.Body) -> None:
+    heard, spoken = settings["audio"]["input"]["format"], settings["audio"]["output"]["format"]
+    if not (translate.confirms(updated.input_format, heard) and translate.confirms(updated.output_format, spoken)):
+        raise Unreachable("format_mismatch", retryable=False)
