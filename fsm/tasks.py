@@ -42,6 +42,10 @@ class Lease:
         session: Session = self.__getattr__("_itself")
         session.post(trigger, stamp=self._stamp)
 
+    @property
+    def revoked(self) -> bool:
+        return self._session is None
+
     def revoke(self) -> None:
         """Make every further use an error."""
         self._session = None
@@ -85,9 +89,10 @@ class Tasks:
         task.add_done_callback(lambda _: open_gate(gate))
         self.cancel(task)
         timer = self._clock.call_at(self._clock.now() + self._grace, lambda: open_gate(gate))
+        lease, _ = self._running[task]
         await gate
         timer.cancel()
-        return task.done()
+        return not lease.revoked
 
     async def gone(self) -> None:
         """Return once nothing runs any more, but for what is lost."""

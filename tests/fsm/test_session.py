@@ -1,0 +1,533 @@
+"""One call, running: each sentence of how steps are processed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import fields
+
+from fsm.ports import CallPorts
+from fsm.session import Session
+from fsm.step import Snapshot
+from fsm.triggers import (
+    CallDtmf,
+    CallLost,
+    CallResumed,
+    CallStarted,
+    SessionShutdown,
+    StsReady,
+    UserSilent,
+    UserSpeaking,
+)
+from tests.fakes import elapse, fake_ports
+from tests.fsm.running import END, LOG, a_machine, a_session, notes
+
+FLAT = """
+    id: flat
+    initial: x
+    preempt: [call.ended, call.lost, session.shutdown]
+    entry: [in_root]
+    exit: [out_root]
+    on:
+      call.ended: {target: end}
+      session.shutdown: {target: end}
+      error.action.*: {actions: [c]}
+    states:
+      x:
+        entry: [in_x]
+        exit: [out_x]
+        on:
+          user.speaking: {target: y, actions: [a, b]}
+          user.silent: {actions: [slow, b]}
+          call.dtmf: {target: y, actions: [boom, b]}
+          sts.ready: {target: y, actions: [post_end, b]}
+          call.started: {actions: [quick]}
+      y:
+        entry: [in_y]
+        exit: [out_y]
+        on:
+          user.speaking: {target: x}
+          user.silent: {target: x, actions: [slow]}
+      end:
+        type: final
+        entry: [in_end, boom, c]
+        exit: [out_end]
+"""
+
+
+async def ended(session: Session) -> None:
+    session.post(END)
+    await session.wait_settled()
+    assert session.leftovers() == {"tasks": 0, "lost_tasks": 0, "timers": 0, "listeners": 0}
+
+
+async def test_exit_transition_and_entry_actions_run_in_that_order() -> None:
+    session = a_session(a_machine(FLAT))
+
+    session.post(UserSpeaking())
+    await elapse(0)
+
+    assert LOG == ["in_root", "in_x", "out_x", "a", "b", "in_y"]
+    assert session.state == "y"
+    await ended(session)
+    assert LOG[6:] == ["out_y", "in_end", "boom", "c", "out_end", "out_root"]
+
+
+async def test_a_machine_that_is_done_leaves_the_root_and_is_closed_once() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT), observers=(watch,))
+
+    session.post(END)
+    session.post(END)
+    await session.wait_closed()
+    await session.wait_closed()
+    await session.wait_settled()
+    await session.wait_settled()
+
+    assert session.closed and session.settled
+    assert session.late == 1
+    assert [line for line in watch.seen if line.endswith("-> end")] == ["call.ended: x -> end"]
+    assert watch.seen[-1] == "settled"
+    session.post(END)
+    assert session.late == 2
+
+
+async def test_in_a_final_states_entry_every_action_is_attempted_and_a_failure_only_recorded() -> None:
+    session = a_session(a_machine(FLAT))
+
+    await ended(session)
+
+    assert LOG[-5:] == ["in_end", "boom", "c", "out_end", "out_root"]
+    assert session.faults == ("action boom: ZeroDivisionError",)
+
+
+async def test_a_failed_action_skips_the_rest_of_its_block_and_becomes_a_trigger() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT), observers=(watch,))
+
+    session.post(CallDtmf(digits="1"))
+    await elapse(0)
+
+    assert LOG == ["in_root", "in_x", "out_x", "boom", "in_y", "c"]
+    assert [(e.name, e.outcome, e.error) for e in watch.effects if e.block == "transition"][:2] == [
+        ("boom", "failed", "ZeroDivisionError"),
+        ("b", "skipped", ""),
+    ]
+    assert session.state == "y"
+    await ended(session)
+
+
+async def test_the_trigger_of_a_failed_action_comes_before_what_waits() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT), observers=(watch,))
+
+    session.post(CallDtmf(digits="1"))
+    session.post(UserSpeaking())
+    await elapse(0)
+
+    assert watch.seen[1:] == ["call.dtmf: x -> y", "error.action.boom: y -> y", "user.speaking: y -> x"]
+    await ended(session)
+
+
+async def test_a_failure_while_a_failure_is_handled_is_only_recorded() -> None:
+    chart = FLAT.replace("error.action.*: {actions: [c]}", "error.action.*: {actions: [boom, c]}")
+    session = a_session(a_machine(chart))
+
+    session.post(CallDtmf(digits="1"))
+    await elapse(0)
+
+    assert LOG == ["in_root", "in_x", "out_x", "boom", "in_y", "boom"]
+    assert session.faults == ("action boom: ZeroDivisionError",)
+    await ended(session)
+
+
+async def test_every_exit_action_is_attempted() -> None:
+    session = a_session(a_machine(FLAT.replace("exit: [out_x]", "exit: [boom, out_x]")))
+
+    session.post(UserSpeaking())
+    await elapse(0)
+
+    assert LOG == ["in_root", "in_x", "boom", "out_x", "a", "b", "in_y", "c"]
+    await ended(session)
+
+
+async def test_state_and_context_are_committed_before_the_effects() -> None:
+    chart = FLAT.replace("actions: [slow, b]", "target: y, actions: [slow, b, add]")
+    session = a_session(a_machine(chart))
+
+    session.post(UserSilent())
+    await elapse(0.5)
+
+    assert (session.state, session.context.turn) == ("y", 1)
+    assert LOG[-1] == "slow begins"
+    await ended(session)
+
+
+async def test_one_consumer_runs_to_completion_and_exists_only_while_there_is_something_to_do() -> None:
+    session = a_session(a_machine(FLAT))
+    await elapse(0)
+    assert len(asyncio.all_tasks()) == 1
+
+    session.post(UserSilent())
+    session.post(UserSpeaking())
+    await elapse(2)
+
+    assert LOG[2:] == ["slow begins", "slow ends", "b", "out_x", "a", "b", "in_y"]
+    assert len(asyncio.all_tasks()) == 1
+    await ended(session)
+
+
+async def test_a_hang_up_cancels_the_running_action_and_skips_what_is_left() -> None:
+    watch = notes()
+    session = a_session(
+        a_machine(FLAT.replace("actions: [slow, b]", "target: y, actions: [slow, b]")), observers=(watch,)
+    )
+    session.post(UserSilent())
+    await elapse(0.5)
+
+    session.post(END)
+    await session.wait_settled()
+
+    assert LOG[2:] == ["out_x", "slow begins", "slow cancelled", "out_y", "in_end", "boom", "c", "out_end", "out_root"]
+    assert [(e.name, e.outcome) for e in watch.effects[3:6]] == [
+        ("slow", "preempted"),
+        ("b", "skipped"),
+        ("in_y", "skipped"),
+    ]
+
+
+async def test_a_hang_up_jumps_the_queue() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT), observers=(watch,))
+    await elapse(0)
+
+    session.post(UserSpeaking())
+    session.post(UserSpeaking())
+    session.post(END)
+    await session.wait_settled()
+
+    assert watch.seen[1:] == ["call.ended: x -> end", "settled"]
+    assert session.late == 2
+
+
+async def test_preempting_events_keep_their_order() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT), observers=(watch,))
+    await elapse(0)
+
+    session.post(UserSpeaking())
+    session.post(CallLost())
+    session.post(END)
+    await session.wait_settled()
+
+    assert watch.seen[1:3] == ["refused call.lost", "call.ended: x -> end"]
+
+
+async def test_no_event_overtakes_the_one_that_attached_its_socket() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT), observers=(watch,), start=False)
+    session.start()
+
+    session.post(UserSpeaking())
+    session.post(CallStarted())
+    session.post(UserSpeaking())
+    session.post(END)
+    await session.wait_settled()
+
+    assert watch.seen == [
+        "init:  -> x",
+        "user.speaking: x -> y",
+        "refused call.started",
+        "call.ended: y -> end",
+        "settled",
+    ]
+
+
+async def test_a_preempting_event_that_leads_nowhere_cancels_nothing() -> None:
+    session = a_session(a_machine(FLAT))
+    session.post(UserSilent())
+    await elapse(0.5)
+
+    session.post(CallLost())
+    await elapse(1)
+
+    assert LOG[2:] == ["slow begins", "slow ends", "b"]
+    await ended(session)
+
+
+async def test_one_that_waits_behind_another_socket_cancels_nothing() -> None:
+    session = a_session(a_machine(FLAT))
+    session.post(UserSilent())
+    await elapse(0.5)
+
+    session.post(CallResumed())
+    session.post(END)
+    await session.wait_settled()
+
+    assert LOG[2:5] == ["slow begins", "slow ends", "b"]
+
+
+async def test_an_action_may_end_the_call_itself() -> None:
+    session = a_session(a_machine(FLAT))
+
+    session.post(StsReady())
+    await session.wait_settled()
+
+    assert LOG[2:] == ["out_x", "post_end", "out_y", "in_end", "boom", "c", "out_end", "out_root"]
+
+
+async def test_no_exit_action_is_cancelled() -> None:
+    session = a_session(a_machine(FLAT.replace("exit: [out_x]", "exit: [slow, out_x]")))
+    session.post(UserSpeaking())
+    await elapse(0.5)
+
+    session.post(END)
+    await session.wait_settled()
+
+    assert LOG[2:6] == ["slow begins", "slow ends", "out_x", "out_y"]
+
+
+async def test_entry_into_a_final_state_is_never_preempted() -> None:
+    session = a_session(a_machine(FLAT.replace("entry: [in_end, boom, c]", "entry: [slow, c]")))
+    session.post(END)
+    await elapse(0.5)
+
+    session.post(SessionShutdown())
+    await session.wait_settled()
+
+    assert LOG[-5:] == ["slow begins", "slow ends", "c", "out_end", "out_root"]
+
+
+async def test_closed_is_known_before_the_closing_actions_are_over() -> None:
+    session = a_session(a_machine(FLAT.replace("entry: [in_end, boom, c]", "entry: [slow, c]")))
+    session.post(END)
+
+    await session.wait_closed()
+
+    assert "c" not in LOG and not session.settled
+    await session.wait_settled()
+    assert "c" in LOG
+
+
+async def test_an_action_that_outlasts_its_deadline_is_cancelled_and_fails() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT.replace("[slow, b]", "[endless, b]")), observers=(watch,))
+    began = session.clock.now()
+
+    session.post(UserSilent())
+    await elapse(3)
+
+    assert "error.action.endless: x -> x" in watch.seen
+    endless = next(e for e in watch.effects if e.name == "endless")
+    assert (endless.outcome, round(endless.ended - began, 3)) == ("timed_out", 2.0)
+    await ended(session)
+
+
+async def test_deadlines_of_actions_that_follow_each_other_are_each_kept() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT.replace("[slow, b]", "[slow, slow, endless]")), observers=(watch,))
+
+    session.post(UserSilent())
+    await elapse(6)
+
+    assert [(e.name, e.outcome, round(e.ended - e.began, 3)) for e in watch.effects if e.block == "transition"][:3] == [
+        ("slow", "done", 1.0),
+        ("slow", "done", 1.0),
+        ("endless", "timed_out", 2.0),
+    ]
+    await ended(session)
+
+
+async def test_a_failing_asynchronous_action_becomes_a_trigger() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT.replace("[slow, b]", "[boom_later, b]")), observers=(watch,))
+
+    session.post(UserSilent())
+    await elapse(1)
+
+    assert watch.seen[-1] == "error.action.boom_later: x -> x"
+    await ended(session)
+
+
+async def test_an_action_that_cancels_itself_fails_and_the_call_goes_on() -> None:
+    for action in ("gives_up", "cancelled"):
+        watch = notes()
+        session = a_session(a_machine(FLAT.replace("[slow, b]", f"[{action}, b]")), observers=(watch,))
+
+        session.post(UserSilent())
+        await elapse(1)
+
+        assert watch.seen[-1] == f"error.action.{action}: x -> x"
+        assert watch.effects[-2].error == "CancelledError" or watch.effects[-3].error == "CancelledError"
+        await ended(session)
+
+
+async def test_an_action_that_swallows_its_cancellation_is_abandoned_and_its_handle_revoked() -> None:
+    watch = notes()
+    session = a_session(
+        a_machine(FLAT.replace("[slow, b]", "[{type: swallows, params: {times: 2}}, b]")), observers=(watch,)
+    )
+    session.post(UserSilent())
+    await elapse(0.5)
+
+    session.post(END)
+    await session.wait_settled()
+
+    assert LOG.count("swallowed") == 2
+    assert "HandleRevokedError" in LOG and "posted" not in LOG
+    assert session.abandoned == 1
+    swallows = next(e for e in watch.effects if e.name == "swallows")
+    assert (swallows.outcome, round(swallows.ended - swallows.began, 3)) == ("preempted", 0.75)
+
+
+async def test_an_action_abandoned_after_its_deadline_fails() -> None:
+    watch = notes()
+    session = a_session(
+        a_machine(FLAT.replace("[slow, b]", "[{type: swallows, params: {times: 2}}, b]")), observers=(watch,)
+    )
+
+    session.post(UserSilent())
+    await elapse(5)
+
+    assert next(e.outcome for e in watch.effects if e.name == "swallows") == "abandoned"
+    assert "error.action.swallows: x -> x" in watch.seen
+    await ended(session)
+
+
+async def test_one_that_gives_in_within_its_grace_is_not_abandoned() -> None:
+    session = a_session(a_machine(FLAT.replace("[slow, b]", "[swallows, b]")))
+    session.post(UserSilent())
+    await elapse(0.5)
+
+    session.post(SessionShutdown())
+    await session.wait_settled()
+
+    assert session.abandoned == 0
+
+
+async def test_a_task_that_can_not_be_ended_is_counted_and_does_not_hold_the_call() -> None:
+    session = a_session(a_machine(FLAT.replace("[slow, b]", "[{type: swallows, params: {times: 12}}, b]")))
+    session.post(UserSilent())
+    await elapse(0.5)
+
+    session.post(END)
+    await session.wait_settled()
+
+    assert session.leftovers()["lost_tasks"] == 1
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        while not task.done():
+            task.cancel()
+            await elapse(0)
+
+
+async def test_an_event_that_no_active_state_handles_is_refused_and_changes_nothing() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT), observers=(watch,))
+    await elapse(0)
+    before = session.snapshot
+
+    session.post(CallLost())
+    await elapse(0)
+
+    assert session.snapshot is before
+    assert session.refused == 1
+    assert watch.seen[-1] == "refused call.lost"
+    await ended(session)
+
+
+async def test_a_full_inbox_drops_but_never_a_hang_up() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT), observers=(watch,), inbox_limit=2)
+    await elapse(0)
+
+    for _ in range(5):
+        session.post(UserSpeaking())
+    session.post(END)
+    await session.wait_settled()
+
+    assert session.dropped == 3
+    assert watch.seen.count("dropped user.speaking") == 3
+    assert session.state == "end"
+
+
+async def test_an_observer_that_raises_is_ignored() -> None:
+    class Broken(type(notes())):  # type: ignore[misc]
+        def on_commit(self, *anything: object) -> None:
+            raise ZeroDivisionError
+
+    session = a_session(a_machine(FLAT), observers=(Broken([], []),))
+
+    await ended(session)
+
+    assert session.state == "end"
+
+
+async def test_without_observers_nothing_is_recorded_and_all_is_done() -> None:
+    session = a_session(a_machine(FLAT))
+
+    for trigger in (UserSilent(), CallDtmf(digits="1"), UserSilent(), UserSpeaking()):
+        session.post(trigger)
+    await elapse(3)
+
+    assert LOG.count("slow ends") == 2
+    await ended(session)
+
+
+async def test_the_line_is_closed_before_the_call_is_settled_and_a_failure_there_is_recorded() -> None:
+    class Ports(CallPorts):
+        async def aclose(self) -> None:
+            LOG.append("aclose")
+            raise OSError
+
+    fakes = fake_ports()
+    line = Ports(**{port.name: getattr(fakes, port.name) for port in fields(fakes)})
+    session = a_session(a_machine(FLAT), ports=line)
+
+    await ended(session)
+
+    assert LOG[-1] == "aclose"
+    assert session.faults[-1] == "closing the line: OSError"
+
+
+async def test_a_call_loaded_after_a_crash_is_lost_first() -> None:
+    chart = FLAT.replace(
+        "call.ended: {target: end}", "call.ended: {target: end}\n      call.lost: {target: y, actions: [a]}"
+    )
+    machine = a_machine(chart)
+    session = a_session(machine, start=False)
+
+    session.resume(Snapshot("x", session.context, (1, 1, 0, 0), 7), [], CallLost())
+    await elapse(0)
+
+    assert LOG == ["out_x", "a", "in_y"]
+    assert session.snapshot.seq == 8
+    await ended(session)
+
+
+async def test_a_call_loaded_closed_but_not_settled_runs_its_closing_actions_again() -> None:
+    session = a_session(a_machine(FLAT), start=False)
+
+    session.resume(Snapshot("end", session.context, (1, 1, 0, 1), 9), [], CallLost())
+    await session.wait_settled()
+
+    assert LOG == ["in_end", "boom", "c", "out_end", "out_root"]
+    assert session.closed
+
+
+async def test_a_timer_goes_on_where_the_crash_left_it() -> None:
+    chart = """
+        id: t
+        initial: x
+        delays: {patience: 10s}
+        on: {call.ended: {target: end}, call.lost: {actions: [a]}}
+        states:
+          x: {after: {patience: {target: end}}}
+          end: {type: final}
+    """
+    session = a_session(a_machine(chart), start=False)
+    began = session.clock.now()
+
+    session.resume(Snapshot("x", session.context, (1, 1, 0), 3), [(1, "patience", 4.0), (1, "gone", 1.0)], CallLost())
+    assert session.timers_left() == [(1, "patience", 4.0)]
+    await session.wait_settled()
+
+    assert session.clock.now() - began == 4.0
