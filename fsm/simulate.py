@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple, NoReturn
 
+from fsm.check import known_events
 from fsm.compile import FlatRow, Machine
 from fsm.errors import CallchartError
 from fsm.names import did_you_mean
 from fsm.registry import Registry
 from fsm.xstate import delay_ms
 
-__all__ = ["SimulateError", "known_events", "simulate"]
+__all__ = ["SimulateError", "simulate"]
 
 _EVENT_KEYS = frozenset({"event", "data", "guards"})
 _ADVANCE_KEYS = frozenset({"advance", "guards"})
@@ -62,7 +63,7 @@ def simulate(
     Args:
         machine: the chart.
         lines: one case each; blank lines may stand at the end.
-        registry: what may be named. Without one, only what the chart itself names.
+        registry: what may be named. Without one, the events of phone calls and the guards of the chart.
         loose: accept every name.
         loads: reads JSON; raises `ValueError`.
 
@@ -70,7 +71,8 @@ def simulate(
         SimulateError: a line is not a case.
     """
     chart = _Simulated(machine)
-    names = _Names(loose, frozenset(known_events(machine, registry)), frozenset(_known_guards(machine, registry)))
+    events, guards = known_events(machine.chart, registry), _known_guards(machine, registry)
+    names = _Names(loose, frozenset(events), frozenset(guards))
     blank = 0
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -86,21 +88,11 @@ def simulate(
             raise SimulateError(number, f"not JSON: {error}") from error
 
 
-def known_events(machine: Machine, registry: Registry | None) -> list[str]:
-    """Return every event that a case may post to `machine`: the registry's, failed actions, ends of its services."""
-    names = {event for leaf in machine.table.values() for event in leaf if isinstance(event, str)}
+def _known_guards(machine: Machine, registry: Registry | None) -> list[str]:
     if registry is not None:
-        invoked = [invoke.id for node in machine.nodes for invoke in node.invokes]
-        names = {f"{end}.invoke.{id}" for id in invoked for end in ("done", "error")}
-        names |= {*registry.triggers, *(f"error.action.{action.name}" for action in registry.all("action"))}
-    return sorted(names)
-
-
-def _known_guards(machine: Machine, registry: Registry | None) -> set[str]:
-    if registry is not None:
-        return {guard.name for guard in registry.all("guard")}
-    rows = (row for leaf in machine.table.values() for rows in leaf.values() for row in rows)
-    return {guard.name for row in rows for guard in row.guards}
+        return [guard.name for guard in registry.all("guard")]
+    rows = (row for state in machine.chart.root.walk() for row in state.rows())
+    return [guard.type for row in rows for guard in row.guards]
 
 
 # -- the chart, prepared -------------------------------------------------------------------------------
