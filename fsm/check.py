@@ -119,10 +119,10 @@ class _Check:
         """Return the classes of the triggers that `event` stands for; note it if it stands for none."""
         known = known_events(self._chart, self._registry, state)
         met = [name for name in known if matches(name, event)]
-        if met:
-            return () if event == "*" else tuple({self._class(name) for name in met})
         if event == "*":
             return ()
+        if met:
+            return tuple({self._class(name) for name in met})
         if self._loose and not event.startswith(("done.invoke.", "error.invoke.")):
             return ()
         code, message = self._unknown(event, state, known)

@@ -23,8 +23,6 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     names = list(dict.fromkeys(known))
     if near := difflib.get_close_matches(wrong, names, n=1, cutoff=0.5):
         return f"; did you mean {near[0]!r}?"
-    if ends := [name for name in names if name.endswith(f".{wrong}") or name.split(".")[0] == wrong]:
-        return f"; did you mean {ends[0]!r}?"
     return f"; known: {', '.join(sorted(names))}" if 0 < len(names) <= 12 else ""
 
 

@@ -47,10 +47,6 @@ class StateTree:
             self._ids[own_id.value] = name
         self._read(node, name, path)
 
-    def id(self, name: str) -> str:
-        """Return XState's id of a state, `voice_call.live.greeting`."""
-        return name if name == self.root else f"{self.id(self.parents[name])}.{name}"
-
     def resolve(self, target: str, source: str) -> str | None:
         """Return the name of the state that `target` means in a row of `source`; None if there is none."""
         if target.startswith("#"):

@@ -100,11 +100,7 @@ def read_yaml(raw: bytes, file: str) -> Node:
         ChartError: it is not UTF-8, not YAML, or uses what is refused here; with its place.
     """
     text = _decoded(raw, file)
-    events = _events(text, file)
-    node = _Builder(file, events).document()
-    for _ in events:
-        pass  # what follows the document may be wrong too
-    return node
+    return _Builder(file, _events(text, file)).document()
 
 
 def _decoded(raw: bytes, file: str) -> str:

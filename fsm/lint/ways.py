@@ -127,9 +127,15 @@ class Ways:
         domain = self._domain(owner, target, row.reenter)
         exited = tuple(state for state in self.chain(leaf) if self._inside(state, domain))
         entered = [state for state in reversed(self.chain(target)) if self._inside(state, domain)]
-        while entered[-1:] and entered[-1].compound or not entered:
-            entered.append(self.states[str((entered[-1] if entered else target).initial)])
-        return Way(leaf, event, owner, row, entered[-1], exited, tuple(entered))
+        entered += self._descent(target)
+        return Way(leaf, event, owner, row, entered[-1] if entered else None, exited, tuple(entered))
+
+    def _descent(self, state: State) -> list[State]:
+        """Return the initial states below `state`, down to a leaf."""
+        found = [state]
+        while found[-1].compound:
+            found.append(self.states[str(found[-1].initial)])
+        return found[1:]
 
     def _domain(self, owner: State, target: State, reenter: bool) -> State:
         """Return the state that is not left (XState, getTransitionDomain)."""
@@ -145,9 +151,7 @@ class Ways:
     def start(self) -> Way:
         """The way into the chart, as if it were a row."""
         root = self.chart.root
-        entered = [root]
-        while entered[-1].compound:
-            entered.append(self.states[str(entered[-1].initial)])
+        entered = [root, *self._descent(root)]
         return Way(entered[-1], "", root, Row(event=""), entered[-1], (), tuple(entered))
 
     @cached_property

@@ -154,9 +154,7 @@ def test_a_wrong_chart_is_told(
         (b"id: t\n" + b"x: &a [1,1,1,1,1,1,1,1,1,1]\n" + b"".join(b"%c: &%c [%s]\n" % (98 + i, 98 + i, b",".join([b"*%c" % (97 + i)] * 10)) for i in range(6)), "syntax", 6, 29, "aliases make the file too large"),
     ],
 )  # fmt: skip
-def test_what_is_not_yaml_is_told(
-    tmp_path: Path, raw: bytes, code: str, line: int, column: int, message: str
-) -> None:
+def test_what_is_not_yaml_is_told(tmp_path: Path, raw: bytes, code: str, line: int, column: int, message: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(raw)
 
