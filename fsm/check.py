@@ -157,15 +157,15 @@ class _Check:
                 self._parameters(use.ref, handler)
                 self._trigger(use, handler)
                 return
-        names = [handler.name for handler in self._registry.all(*use.kinds)]
+        hint = did_you_mean(use.ref.type, [handler.name for handler in self._registry.all(*use.kinds)])
         others = [handler for handler in self._registry.all() if handler.name == use.ref.type]
         what = "action or reducer" if "action" in use.kinds else use.kinds[0]
         if others:
-            message = f"{use.ref.type!r} is {_a(others[0].kind)}, and here stands {_a(what)}{did_you_mean(use.ref.type, names)}"
+            message = f"{use.ref.type!r} is {_a(others[0].kind)}, and here stands {_a(what)}{hint}"
         elif self._loose:
             return
         else:
-            message = f"no {what} is called {use.ref.type!r}{did_you_mean(use.ref.type, names)}"
+            message = f"no {what} is called {use.ref.type!r}{hint}"
         self._findings.error(f"unknown-{use.kinds[0]}", message, use.ref.at, use.ref.path)
 
     def _parameters(self, ref: Ref, handler: Handler) -> None:

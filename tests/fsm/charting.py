@@ -21,6 +21,7 @@ from fsm.triggers import (
     UserSpeaking,
     UserTranscript,
 )
+from fsm.yaml_source import read_yaml
 
 
 def is_blank(call: CallContext, trigger: UserTranscript) -> bool:
@@ -118,3 +119,9 @@ def wrong(folder: Path, text: str, **options: Any) -> list[Problem]:
 def told(problem: Problem) -> tuple[str, int, int, str]:
     """Return a problem's code and place."""
     return problem.code, problem.at.line, problem.at.column, problem.path
+
+
+def cases(name: str) -> list[Any]:
+    """Return the cases of a file in `tests/fsm/charts`."""
+    path = Path(__file__).parent / "charts" / f"{name}.yaml"
+    return list(read_yaml(path.read_bytes(), path.name).plain())

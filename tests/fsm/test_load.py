@@ -194,8 +194,9 @@ def test_services_stand_with_their_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "length"), [("15s", 15.0), ("500ms", 0.5), ("10m", 600.0), ("2h", 7200.0), ("3", 3.0), ("1.5", 1.5), ("0.25 s", 0.25)]
-)  # fmt: skip
+    ("written", "length"),
+    [("15s", 15.0), ("500ms", 0.5), ("10m", 600.0), ("2h", 7200.0), ("3", 3.0), ("1.5", 1.5), ("0.25 s", 0.25)],
+)
 def test_delays_are_durations(tmp_path: Path, written: str, length: float) -> None:
     chart = load(tmp_path, TINY + f"delays: {{x: {written}}}\n")
 

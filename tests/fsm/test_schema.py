@@ -49,7 +49,15 @@ def test_the_committed_schema_is_in_step() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        chart({"on": {"call.ended": "b", "call.lost": [{"guard": {"not": "is_blank"}, "target": "#t.b"}], "user.idle": None}}),
+        chart(
+            {
+                "on": {
+                    "call.ended": "b",
+                    "call.lost": [{"guard": {"not": "is_blank"}, "target": "#t.b"}],
+                    "user.idle": None,
+                }
+            }
+        ),
         chart({"on": {"error.action.*": {}, "*": {}, "done.invoke.x": "b", "error.action.speak": "b"}}),
         chart({"entry": ["speak", {"type": "truncate_history", "params": {"keep": 3}}], "exit": "speak"}),
         chart({"entry": {"type": "truncate_history"}}),
@@ -60,7 +68,7 @@ def test_the_committed_schema_is_in_step() -> None:
         chart({"initial": "c", "states": {"c": {}}}, delays={"nap": "15s", "rest": 3.5}, preempt=["call.ended"]),
         {"extends": "voice_call.yaml", "states": {"live": None}, "delays": {"setup": None}, "on": None},
     ],
-)  # fmt: skip
+)
 def test_good_charts_are_accepted(value: Any) -> None:
     assert accepted(value)
 
