@@ -86,7 +86,7 @@ class StsPort(Protocol):
 
         Args:
             purpose: why (`greeting`, `answer`, `question` …): comes back in `reply.started` and `reply.failed`.
-            instructions: for this reply only, instead of the session's own; empty: the session's own.
+            instructions: for this reply only, on top of the session's own.
         """
         ...
 

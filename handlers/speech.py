@@ -1,7 +1,7 @@
 """Actions that let the model speak. Nothing else does: every reply of a call begins here or in `say_farewell`.
 
-Instructions of a reply stand in for the session's own, so each carries the bot's. They are written in English, which
-models follow best, and end with the language to speak.
+Instructions of a reply come on top of the session's own. They are written in English, which models follow best, and end
+with the language to speak.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ __all__ = [
 
 
 def say(session: Session, purpose: str, task: str) -> None:
-    """Ask the model for one reply that does `task`, as the bot would and in the call's language."""
-    call = session.context
-    bot = call.bot.instructions if call.instructions is None else call.instructions
-    language = f"Speak the language with the code {call.language}."
-    session.sts.respond(purpose=purpose, instructions=f"{bot}\n\nNow do only this: {task}\n{language}")
+    """Ask the model for one reply that does `task`, in the call's language."""
+    language = f"Speak the language with the code {session.context.language}."
+    session.sts.respond(purpose=purpose, instructions=f"Now do only this: {task}\n{language}")
 
 
 def greet(session: Session, trigger: Trigger) -> None:

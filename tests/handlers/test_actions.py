@@ -25,7 +25,6 @@ from tests.fakes import a_call
 ANY = UserIdle()
 SLOTS = {"order": {"question": "What is its number?"}, "shipping_day": {}}
 BOT = BotSettings(
-    instructions="You are Ada.",
     greeting="Say hello.",
     intents=(
         {"name": "hours", "reply": "Open from nine to five."},
@@ -34,8 +33,8 @@ BOT = BotSettings(
 )  # fmt: skip
 
 
-def as_ada(task: str, language: str = "en") -> str:
-    return f"You are Ada.\n\nNow do only this: {task}\nSpeak the language with the code {language}."
+def the_task(task: str, language: str = "en") -> str:
+    return f"Now do only this: {task}\nSpeak the language with the code {language}."
 
 
 SIMPLE: list[tuple[str, Trigger, list[tuple[Any, ...]]]] = [
@@ -65,7 +64,7 @@ SIMPLE: list[tuple[str, Trigger, list[tuple[Any, ...]]]] = [
             )
         ],
     ),
-    ("greet", ANY, [("sts.respond", "greeting", as_ada("Say hello.", "de"))]),
+    ("greet", ANY, [("sts.respond", "greeting", the_task("Say hello.", "de"))]),
     ("answer", ANY, [("sts.respond", "answer", "")]),
     ("answer", IntentDetected(intent="order_status"), [("sts.respond", "answer", "")]),
     (
@@ -75,7 +74,7 @@ SIMPLE: list[tuple[str, Trigger, list[tuple[Any, ...]]]] = [
             (
                 "sts.respond",
                 "answer",
-                as_ada("Answer the caller. What you know about it: Open from nine to five.", "de"),
+                the_task("Answer the caller. What you know about it: Open from nine to five.", "de"),
             )
         ],
     ),
@@ -86,24 +85,24 @@ SIMPLE: list[tuple[str, Trigger, list[tuple[Any, ...]]]] = [
             (
                 "sts.respond",
                 "question",
-                as_ada("Ask the caller for what is missing: What is its number?; shipping day; zip code", "de"),
+                the_task("Ask the caller for what is missing: What is its number?; shipping day; zip code", "de"),
             )
         ],
     ),
     (
         "ask_caller",
         AgentNeedsInfo(question="Which one?"),
-        [("sts.respond", "question", as_ada("Ask the caller: Which one?", "de"))],
+        [("sts.respond", "question", the_task("Ask the caller: Which one?", "de"))],
     ),
     (
         "speak",
         AgentSaid(text="One moment."),
-        [("sts.respond", "said", as_ada("Say this to the caller: One moment.", "de"))],
+        [("sts.respond", "said", the_task("Say this to the caller: One moment.", "de"))],
     ),
     (
         "speak_result",
         AgentCompleted(result="It left."),
-        [("sts.respond", "result", as_ada("Tell the caller the result: It left.", "de"))],
+        [("sts.respond", "result", the_task("Tell the caller the result: It left.", "de"))],
     ),
 ]
 
@@ -152,15 +151,7 @@ def test_model_that_is_late_still_greets() -> None:
 
     speech.pick_up(call, ANY)
 
-    assert call.did == [("sts.respond", "greeting", as_ada("Say hello."))]
-
-
-def test_instructions_of_a_front_come_before_those_of_the_bot() -> None:
-    call = a_call(bot=BOT, instructions="You are Bob.")
-
-    speech.greet(call, ANY)
-
-    assert call.did[0][2].startswith("You are Bob.\n")
+    assert call.did == [("sts.respond", "greeting", the_task("Say hello."))]
 
 
 def test_open_question_is_put_again() -> None:
