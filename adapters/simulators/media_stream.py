@@ -9,8 +9,6 @@ import asyncio
 import base64
 import binascii
 import json
-import socket as sockets
-import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,11 +21,11 @@ from adapters.simulators.audio import FRAME, SILENCE
 from adapters.simulators.line import LineClock
 from adapters.simulators.misbehaviour import Misbehaviour
 from adapters.simulators.playback import MarkLog, Playback
+from adapters.simulators.tcp import reset
 
-__all__ = ["MediaStream", "StreamEnd", "StreamIds", "reset"]
+__all__ = ["MediaStream", "StreamEnd", "StreamIds"]
 
 StreamEnd: TypeAlias = Literal["hung_up", "aborted", "closed"]
-_NO_LINGER = struct.pack("ii", 1, 0)  # struct linger: on, 0 s: close() sends RST
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +35,6 @@ class StreamIds:
     account_sid: str
     call_sid: str
     stream_sid: str
-
-
-def reset(connection: ClientConnection) -> None:
-    """Reset the TCP connection: no close frame, no FIN."""
-    raw = connection.transport.get_extra_info("socket")
-    if raw is not None:
-        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _NO_LINGER)
-    connection.transport.abort()
 
 
 class MediaStream:
@@ -111,7 +101,7 @@ class MediaStream:
         """Send `stop` and close, after what is still to be sent."""
         self._end = "hung_up"
         if self._faults.hang_up_silently:
-            reset(self._connection)
+            reset(self._connection.transport)
             return
         if not self._faults.no_stop:
             ids = {"accountSid": self.ids.account_sid, "callSid": self.ids.call_sid}
@@ -121,7 +111,7 @@ class MediaStream:
     def abort(self) -> None:
         """Reset the connection."""
         self._end = "aborted"
-        reset(self._connection)
+        reset(self._connection.transport)
 
     async def run(self) -> StreamEnd:
         """Carry the stream until its socket is closed, and return who ended it."""

@@ -32,6 +32,7 @@ from adapters.simulators.line import FRAME_MS, LineClock, Mouth, Sound, to_mulaw
 from adapters.simulators.media_stream import MediaStream, StreamIds
 from adapters.simulators.misbehaviour import Misbehaviour
 from adapters.simulators.playback import Heard, MarkLog
+from adapters.simulators.waiting import Watch
 from adapters.simulators.webhook import WebhookError
 
 __all__ = ["CallEvent", "CallOver", "Outcome", "TwilioCaller"]
@@ -112,7 +113,7 @@ class TwilioCaller:
         self._mouth = Mouth(mute=self._faults.mute, hiss=self._faults.hiss)
         self._said: list[Heard] = []
         self._paused_until = 0.0
-        self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._watch = Watch()
 
     async def __aenter__(self) -> Self:
         await self.dial()
@@ -258,7 +259,7 @@ class TwilioCaller:
             self._finish("ended")
             self._voice.cancel()
             self._mouth.shut()
-            self._changed()
+            self._watch.changed()
 
     async def _first_verbs(self) -> list[twiml.Verb]:
         if self._exchange.url.startswith("ws"):
@@ -293,7 +294,9 @@ class TwilioCaller:
             if not verb.action and not rest:
                 self._finish("refused")
         else:
-            broken = await self._carry(MediaStream(connection, ids, self._clock, self._faults, self._changed), verb)
+            broken = await self._carry(
+                MediaStream(connection, ids, self._clock, self._faults, self._watch.changed), verb
+            )
         if self.outcome != "live" or (broken and self._broken_stream == "end"):
             return []
         return await self._exchange.ask(verb.action, CallStatus="in-progress") if verb.action else rest
@@ -303,7 +306,7 @@ class TwilioCaller:
         stream.start(verb.parameters)
         self.streams.append(stream)
         self._note("stream started", stream.ids.stream_sid)
-        self._changed()
+        self._watch.changed()
         await self._tell_stream(verb, stream.ids, "stream-started")
         end = await stream.run()
         self._note(f"stream {end}", str(stream.close_code))
@@ -331,7 +334,7 @@ class TwilioCaller:
                 frame = self._mouth.next_frame()
                 self._said.append(Heard((tick - 1) * FRAME_MS, frame))  # a frame is sent when it is complete
                 stream.say(frame)
-            self._changed()
+            self._watch.changed()
 
     async def _must(self, happened: Callable[[], bool]) -> None:
         await self._wait(happened)
@@ -342,17 +345,8 @@ class TwilioCaller:
         """Return when `happened()` or the call is over."""
         if self._call.done() or happened():
             return
-        waiter = (happened, asyncio.get_running_loop().create_future())
-        self._waiters.append(waiter)
-        try:
-            await asyncio.wait([waiter[1], self._call], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._waiters.remove(waiter)
-
-    def _changed(self) -> None:
-        for happened, waiter in self._waiters:
-            if not waiter.done() and happened():
-                waiter.set_result(None)
+        with self._watch.expecting(happened) as expected:
+            await asyncio.wait([expected, self._call], return_when=asyncio.FIRST_COMPLETED)
 
     def _finish(self, outcome: Outcome, detail: str = "") -> None:
         if self.outcome == "live":
