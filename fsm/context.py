@@ -110,6 +110,12 @@ class CallContext:
     created_at: float = 0.0
     """Seconds since the epoch."""
 
+    def knows_tool_call(self, call_id: str) -> bool:
+        """Whether the model's function call has been taken: it is pending, or stands in the history."""
+        return any(c.call_id == call_id for c in self.tool_calls) or any(
+            m.item_id == call_id and m.role == "tool_call" for m in self.history
+        )
+
 
 def remember(call: CallContext, trigger: t.Trigger) -> CallContext:
     """Fold `trigger` into the bookkeeping that no chart need name. Runs after the guards, before the actions."""
@@ -166,8 +172,7 @@ def _reply_ended(call: CallContext, trigger: t.ReplyFinished | t.ReplyFailed) ->
 
 def _tool_called(call: CallContext, trigger: t.ToolCalled) -> CallContext:
     """Keep the function calls that are new, pending and in the history; one that is repeated is not run again."""
-    known = {m.item_id for m in call.history if m.role == "tool_call"} | {c.call_id for c in call.tool_calls}
-    fresh = {c.call_id: c for c in trigger.calls if c.call_id not in known}
+    fresh = {c.call_id: c for c in trigger.calls if not call.knows_tool_call(c.call_id)}
     history = call.history
     for tool in fresh.values():
         asked = Message(role="tool_call", text=tool.arguments, item_id=tool.call_id, tool=tool.tool)

@@ -25,6 +25,7 @@ REGISTRY = Registry(
         guards.retries_left,
         guards.says_goodbye,
         guards.talking_over,
+        guards.tools_known,
         guards.wants_transfer,
         guards.was_answered,
     ),

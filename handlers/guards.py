@@ -15,6 +15,7 @@ from fsm.triggers import (
     CallResumed,
     CallStarted,
     IntentDetected,
+    ToolCalled,
     TransferRequested,
     Trigger,
     UserSpeaking,
@@ -24,7 +25,7 @@ from fsm.triggers import (
 __all__ = [
     "at_capacity", "can_resume", "can_return", "confidence_at_least", "entities_valid", "has_open_question", "is_blank",
     "is_duplicate", "may_take_over", "names_target", "not_transcribed", "requires_agent", "retries_left",
-    "says_goodbye", "talking_over", "wants_transfer", "was_answered",
+    "says_goodbye", "talking_over", "tools_known", "wants_transfer", "was_answered",
 ]  # fmt: skip
 
 
@@ -111,6 +112,12 @@ def says_goodbye(call: CallContext, trigger: IntentDetected, *, threshold: float
     if not call.bot.intent(trigger.intent).get("goodbye", False):
         return Verdict(False, f"{trigger.intent or 'no intent'} is not a good-bye")
     return confidence_at_least(call, trigger, threshold=threshold)
+
+
+def tools_known(call: CallContext, trigger: ToolCalled) -> Verdict:
+    """Whether every function call that the model asks for was taken already."""
+    fresh = [tool for tool in trigger.calls if not call.knows_tool_call(tool.call_id)]
+    return Verdict(not fresh, f"{len(fresh)} of {len(trigger.calls)} function calls are new")
 
 
 def has_open_question(call: CallContext, trigger: Trigger) -> Verdict:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fsm.context import BotSettings, CallContext
+from fsm.history import Message
 from fsm.registry import Verdict
 from fsm.triggers import (
     CallLost,
@@ -14,6 +15,8 @@ from fsm.triggers import (
     CallStarted,
     IntentDetected,
     InvokeDone,
+    ToolCall,
+    ToolCalled,
     TransferRequested,
     Trigger,
     UserIdle,
@@ -32,6 +35,9 @@ SHOP = CallContext(bot=BOT)
 SURE, UNSURE = IntentDetected(intent="bye", confidence=0.9), IntentDetected(intent="bye", confidence=0.5)
 ORDER = IntentDetected(intent="order_status", confidence=1)
 ENDED, TRANSFER = CallContext(end_reason="idle"), CallContext(transfer_to="+1555")
+TOOL = ToolCall(call_id="c1", tool="orders")
+PENDING = CallContext(tool_calls=(TOOL,))
+SERVED = CallContext(history=(Message(role="tool_call", text="{}", item_id="c1"),))
 CASES: list[tuple[str, CallContext, Trigger, dict[str, Any], Verdict]] = [
     ("at_capacity", CALL, CallStarted(at_capacity=True), {}, Verdict(True, "no free slot")),
     ("at_capacity", CALL, CallStarted(), {}, Verdict(False, "a slot is reserved")),
@@ -65,6 +71,9 @@ CASES: list[tuple[str, CallContext, Trigger, dict[str, Any], Verdict]] = [
     ("says_goodbye", SHOP, UNSURE, {"threshold": 0.4}, Verdict(True, "0.50 >= 0.40")),
     ("says_goodbye", SHOP, ORDER, {}, Verdict(False, "order_status is not a good-bye")),
     ("says_goodbye", CALL, IntentDetected(), {}, Verdict(False, "no intent is not a good-bye")),
+    ("tools_known", CALL, ToolCalled(calls=(TOOL,)), {}, Verdict(False, "1 of 1 function calls are new")),
+    ("tools_known", PENDING, ToolCalled(calls=(TOOL,)), {}, Verdict(True, "0 of 1 function calls are new")),
+    ("tools_known", SERVED, ToolCalled(calls=(TOOL,)), {}, Verdict(True, "0 of 1 function calls are new")),
     ("has_open_question", CallContext(question="Which?"), UserIdle(), {}, Verdict(True, "a question is open")),
     ("has_open_question", CALL, UserIdle(), {}, Verdict(False, "no question is open")),
     ("names_target", CALL, TransferRequested(target="+1555"), {}, Verdict(True, "a target is named")),

@@ -197,6 +197,20 @@ async def test_second_function_call_is_refused_while_the_first_goes_on(machine: 
     await line.end()
 
 
+async def test_function_call_that_is_told_twice_is_served_once(machine: Machine) -> None:
+    line = await Line(machine).answered()
+    await line.happens(tool("c1"))
+
+    meanwhile = await line.happens(tool("c1"))
+    await line.happens(said("one two three", "u1"))
+    afterwards = await line.happens(tool("c1"))
+
+    assert meanwhile == afterwards == []
+    assert "result" in outputs(line)["c1"]
+    assert line.session.state == "listening"
+    await line.end()
+
+
 @pytest.mark.parametrize(
     "what",
     [
