@@ -55,7 +55,11 @@ class StsEvents(Protocol):
         ...
 
     def on_response_end(self, end: ResponseEnd) -> None:
-        """A response is over; exactly once each, also after a lost socket (status `failed`, unless asked again)."""
+        """A response is over; exactly once each.
+
+        Also after a lost socket: `incomplete`, reason `lost`, if its audio had begun; else it is asked for again. One
+        that stalls is `failed`, reason `stalled`. `response_id` is empty if the model never took the request up.
+        """
         ...
 
     def on_speech_started(self, item_id: str) -> None:
@@ -104,7 +108,7 @@ class StsClient(Protocol):
         ...
 
     def respond(self, *, purpose: str, instructions: str = "") -> None:
-        """Queue a request for one reply; at most one response is active."""
+        """Queue a request for one reply; at most one response is active. `instructions` add to those of the call."""
         ...
 
     def cancel(self) -> None:

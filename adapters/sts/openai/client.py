@@ -33,7 +33,7 @@ __all__ = ["OpenAiClient"]
 
 log = logging.getLogger(__name__)
 
-_BROKEN_MESSAGES = 8  # of one session: one may be an accident
+_BROKEN_MESSAGES = 8  # in a row: one may be an accident
 _SHORT_LIFE = 30.0  # seconds; three such sessions in a row are no conversation
 _SHORT_LIVES = 3
 _RENEWAL_PAUSE = 30.0  # seconds until a successor is tried again
@@ -209,6 +209,7 @@ class OpenAiClient:
             except Disconnected as gone:
                 return session.given_up.reason if session.given_up else f"closed_{gone.code}"
             else:
+                broken = 0
                 conversation.take(event)
                 if not isinstance(event, e.AudioDelta):
                     self._stirred.set()
@@ -303,6 +304,7 @@ class OpenAiClient:
         self._reports.silence()
         if self._conversation is not None:
             self._conversation.close()
+            self._conversation = None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Whatever ended the task, the call hears of it, unless it wanted it."""

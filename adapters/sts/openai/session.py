@@ -35,7 +35,7 @@ class ModelSession:
 
     def send(self, command: e.Command) -> str:
         """Send `command` and return its event id."""
-        event_id = f"call_{next(self._ids)}"
+        event_id = f"c{next(self._ids)}"
         self._transport.send(self._codec.send(command, event_id))
         return event_id
 

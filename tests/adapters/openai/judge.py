@@ -13,8 +13,9 @@ __all__ = ["judge_client_event", "judge_server_event"]
 
 
 def _adapter(alias: Any) -> TypeAdapter[Any]:
+    annotated: Any = Annotated  # made at run time, which type checkers do not follow
     members = typing.get_args(typing.get_args(alias)[0])
-    return TypeAdapter(Annotated[typing.Union[members], Field(discriminator="type")])  # noqa: UP007  # made at run time
+    return TypeAdapter(annotated[typing.Union[members], Field(discriminator="type")])  # noqa: UP007  # a union of a tuple
 
 
 _CLIENT = _adapter(RealtimeClientEvent)

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from adapters.carriers.contract import MediaFormat
-from adapters.sts.contract import ResponseEnd
+from adapters.sts.contract import ResponseEnd, StsClient
 from adapters.sts.openai.client import OpenAiClient
 from adapters.sts.openai.config import OpenAiConfig
 from fsm.clock import LoopClock
@@ -203,6 +203,13 @@ class Notes:
         assert isinstance(end, ResponseEnd)
         return end
 
+    async def end_of(self, purpose: str) -> ResponseEnd:
+        """The end of the response with this purpose."""
+        self._taken = 0
+        while (end := await self.end()).purpose != purpose:
+            pass
+        return end
+
     def on_ready(self, session_id: str) -> None:
         self.note("ready", session_id)
 
@@ -231,6 +238,11 @@ class Notes:
         self.note("transcript", item_id, text, reason)
 
 
+def _is_whole(client: StsClient) -> bool:
+    """The client is what the contract says: type checkers prove it here."""
+    return not client.usable
+
+
 @asynccontextmanager
 async def phone(**options: Any) -> AsyncIterator[tuple[OpenAiClient, Notes, Peer]]:
     """A client that has not started, its notes, and the server it will find; all are closed afterwards."""
@@ -241,6 +253,7 @@ async def phone(**options: Any) -> AsyncIterator[tuple[OpenAiClient, Notes, Peer
         notes = Notes()
         client = OpenAiClient(config, notes, clock=LoopClock(), jitter=lambda: 1.0)
         try:
+            assert _is_whole(client)
             yield client, notes, peer
         finally:
             await client.aclose()
