@@ -170,16 +170,19 @@ async def hangs_on(session: Session, trigger: Trigger) -> Trigger | None:
     return AgentCompleted(result="too late")
 
 
+NAMES = (
+    "a", "b", "c", "in_root", "out_root", "in_up", "out_up", "in_x", "out_x", "in_y", "out_y", "in_end", "out_end",
+)  # fmt: skip
 REGISTRY = Registry(
     guards=(yes, no, raises, loud),
     reducers=(add, spoil),
     actions=(
-        *(_logs(name) for name in ("a", "b", "c", "in_root", "out_root", "in_up", "out_up", "in_x", "out_x", "in_y", "out_y", "in_end", "out_end")),
+        *(_logs(name) for name in NAMES),
         post_end, boom, cancelled, undoing, quick, slow, Action(endless, deadline=2.0), boom_later, gives_up, swallows,
     ),
     services=(
-        Service(work), Service(agent, produces=(AgentProgress, AgentCompleted), durable=True), Service(fails), Service(quits),
-        Service(hangs_on, produces=(AgentSaid, AgentCompleted)),
+        Service(work), Service(agent, produces=(AgentProgress, AgentCompleted), durable=True), Service(fails),
+        Service(quits), Service(hangs_on, produces=(AgentSaid, AgentCompleted)),
     ),
 )  # fmt: skip
 

@@ -83,7 +83,8 @@ async def test_a_machine_that_is_done_leaves_the_root_and_is_closed_once() -> No
     await session.wait_settled()
     await session.wait_settled()
 
-    assert session.closed and session.settled
+    assert session.closed
+    assert session.settled
     assert session.late == 1
     assert [line for line in watch.seen if line.endswith("-> end")] == ["call.ended: x -> end"]
     assert watch.seen[-1] == "settled"
@@ -303,7 +304,8 @@ async def test_closed_is_known_before_the_closing_actions_are_over() -> None:
 
     await session.wait_closed()
 
-    assert "c" not in LOG and not session.settled
+    assert "c" not in LOG
+    assert not session.settled
     await session.wait_settled()
     assert "c" in LOG
 
@@ -373,7 +375,8 @@ async def test_an_action_that_swallows_its_cancellation_is_abandoned_and_its_han
     await session.wait_settled()
 
     assert LOG.count("swallowed") == 2
-    assert "HandleRevokedError" in LOG and "posted" not in LOG
+    assert "HandleRevokedError" in LOG
+    assert "posted" not in LOG
     assert session.abandoned == 1
     swallows = next(e for e in watch.effects if e.name == "swallows")
     assert (swallows.outcome, round(swallows.ended - swallows.began, 3)) == ("preempted", 0.75)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from fsm.observe import Journal
-from fsm.triggers import CallEnded, CallLost, SessionShutdown, UserSilent, UserSpeaking
+from fsm.registry import Service
+from fsm.session import Session
+from fsm.triggers import CallEnded, CallLost, SessionShutdown, Trigger, UserSilent, UserSpeaking
 from tests.fakes import elapse
-from tests.fsm.running import END, LOG, a_machine, a_session, notes
+from tests.fsm.running import END, LOG, REGISTRY, a_machine, a_session, notes, swallows
 
 NESTED = """
     id: nested
@@ -220,10 +222,10 @@ async def test_what_a_service_says_too_late_is_counted_not_obeyed() -> None:
 
 
 async def test_a_service_swallowing_its_cancellation_is_abandoned_and_the_call_goes_on() -> None:
-    from fsm.registry import Service
-    from tests.fsm.running import REGISTRY, swallows
+    async def stubborn(session: Session, trigger: Trigger, *, times: int = 1) -> None:
+        await swallows(session, trigger, times=times)
 
-    registry = REGISTRY.extend(services=(Service(_named(swallows)),))
+    registry = REGISTRY.extend(services=(Service(stubborn),))
     machine = a_machine(
         SERVING.replace("{id: job, src: SERVICE}", "{id: job, src: stubborn, params: {times: 3}}"), registry
     )
@@ -239,13 +241,6 @@ async def test_a_service_swallowing_its_cancellation_is_abandoned_and_the_call_g
     assert LOG[-1] == "HandleRevokedError"
     session.post(END)
     await session.wait_settled()
-
-
-def _named(swallows):  # type: ignore[no-untyped-def]
-    async def stubborn(session, trigger, *, times: int = 1):  # type: ignore[no-untyped-def]
-        await swallows(session, trigger, times=times)
-
-    return stubborn
 
 
 async def test_a_hang_up_is_committed_while_a_service_runs() -> None:

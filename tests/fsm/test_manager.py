@@ -1,0 +1,148 @@
+"""All calls of a process: admitted, counted, ended, drained."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fsm.clock import LoopClock
+from fsm.context import CallContext
+from fsm.manager import SessionManager, Slot
+from fsm.ports import CallPorts
+from fsm.session import Session
+from tests.fakes import elapse, fake_ports
+from tests.fsm.running import END, LOG, a_machine
+
+CHART = """
+    id: calls
+    initial: x
+    preempt: [call.ended, session.shutdown]
+    on:
+      call.ended: {target: end}
+      session.shutdown: {target: end, actions: [a]}
+      session.end_requested: {target: end, actions: [b]}
+      error.action.*: {}
+    states:
+      x: {}
+      end: {type: final, entry: [SLOW]}
+"""
+QUICK = a_machine(CHART.replace("SLOW", "c"))
+SLOW = a_machine(CHART.replace("SLOW", "slow"))
+
+
+def ports(session: Session, slot: Slot) -> CallPorts:
+    return fake_ports([])
+
+
+def a_manager(**settings: int) -> SessionManager:
+    LOG.clear()
+    return SessionManager(clock=LoopClock(), **settings)
+
+
+async def test_a_call_is_found_until_it_has_settled() -> None:
+    manager = a_manager()
+    session = manager.open(SLOW, CallContext(call_id="CA1"), ports)
+    assert manager.get("CA1") is session
+    assert manager.call_ids() == ["CA1"]
+    assert len(manager) == 1
+
+    session.post(END)
+    await session.wait_closed()
+    assert manager.get("CA1") is session
+    await session.wait_settled()
+
+    assert manager.get("CA1") is None
+    assert (len(manager), manager.slots_taken) == (0, 0)
+
+
+async def test_there_is_never_a_second_session_of_one_call() -> None:
+    manager = a_manager()
+    session = manager.open(QUICK, CallContext(call_id="CA1"), ports)
+
+    with pytest.raises(ValueError, match="CA1"):
+        manager.open(QUICK, CallContext(call_id="CA1"), ports)
+
+    session.post(END)
+    await session.wait_settled()
+
+
+async def test_calls_are_admitted_while_there_are_slots() -> None:
+    manager = a_manager(max_calls=1)
+    first = manager.open(QUICK, CallContext(call_id="CA1"), ports)
+    assert not manager.has_room()
+
+    told_busy = manager.open(QUICK, CallContext(call_id="CA2"), ports, admitted=False)
+    assert manager.slots_taken == 1
+    for session in (first, told_busy):
+        session.post(END)
+        await session.wait_settled()
+
+    assert manager.has_room()
+
+
+async def test_a_slot_may_be_released_twice() -> None:
+    manager, slots = a_manager(max_calls=1), []
+
+    def keeping(session: Session, slot: Slot) -> CallPorts:
+        slots.append(slot)
+        return fake_ports([])
+
+    session = manager.open(QUICK, CallContext(call_id="CA1"), keeping)
+    slots[0].release()
+    slots[0].release()
+
+    assert manager.has_room()
+    session.post(END)
+    await session.wait_settled()
+
+
+async def test_one_call_is_ended_or_all() -> None:
+    manager = a_manager()
+    for number in range(3):
+        manager.open(SLOW, CallContext(call_id=f"CA{number}"), ports)
+
+    assert manager.end("CA1", "operator")
+    assert not manager.end("CA9")
+    await elapse(0.1)
+    assert not manager.end("CA1")
+    assert manager.end_all() == 2
+    assert await manager.idle(timeout=10)
+
+    assert LOG.count("b") == 3
+
+
+async def test_waiting_for_calls_has_a_limit() -> None:
+    manager = a_manager()
+    session = manager.open(QUICK, CallContext(call_id="CA1"), ports)
+
+    assert not await manager.idle(timeout=5)
+
+    session.post(END)
+    await session.wait_settled()
+    assert await manager.idle(timeout=0)
+
+
+async def test_draining_refuses_new_calls_and_lets_live_ones_finish() -> None:
+    manager = a_manager()
+    session = manager.open(QUICK, CallContext(call_id="CA1"), ports)
+    began = manager.clock.now()
+    asyncio.get_running_loop().call_later(5, session.post, END)
+
+    await manager.drain(grace=30)
+
+    assert not manager.has_room()
+    assert manager.clock.now() - began == 5
+    assert "a" not in LOG
+
+
+async def test_after_the_grace_calls_are_shut_down_properly() -> None:
+    manager = a_manager()
+    manager.open(QUICK, CallContext(call_id="CA1"), ports)
+    began = manager.clock.now()
+
+    await manager.drain(grace=30)
+
+    assert manager.clock.now() - began == 30
+    assert LOG == ["a", "c"]
+    assert list(manager) == []
