@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from bisect import insort
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
-from fsm.context import END_REASONS, CallContext, EndReason, merged, settle
+from fsm.context import END_REASONS, CallContext, EndReason, changed, merged, settle
 from fsm.history import Message, append, newest
 from fsm.triggers import (
     ActionFailed,
@@ -63,7 +63,7 @@ def append_history(call: CallContext, trigger: UserTranscript | ReplyFinished | 
     history = call.history
     for message in said:
         history = append(history, message) if message.text.strip() else history
-    return call if history is call.history else replace(call, history=history)
+    return call if history is call.history else changed(call, history=history)
 
 
 def _heard(reply: ReplyFinished | HeardReply) -> Message:
@@ -72,14 +72,14 @@ def _heard(reply: ReplyFinished | HeardReply) -> Message:
 
 def truncate_history(call: CallContext, trigger: Trigger, *, keep: int = 20) -> CallContext:
     """Keep the newest `keep` messages; a tool call is never kept without its result, nor the reverse."""
-    return call if len(call.history) <= keep else replace(call, history=newest(call.history, keep))
+    return call if len(call.history) <= keep else changed(call, history=newest(call.history, keep))
 
 
 def merge_segment(call: CallContext, trigger: SegmentReceived) -> CallContext:
     """Put a piece of transcript in its place, by `seq`; one that comes again replaces the earlier one."""
     segments = [known for known in call.segments if known.id != trigger.id]
     insort(segments, trigger, key=lambda segment: segment.seq)
-    return replace(call, segments=tuple(segments[-_SEGMENTS:]))
+    return changed(call, segments=tuple(segments[-_SEGMENTS:]))
 
 
 # -- counters -------------------------------------------------------------------------------------
@@ -87,24 +87,24 @@ def merge_segment(call: CallContext, trigger: SegmentReceived) -> CallContext:
 
 def count_retry(call: CallContext, trigger: Trigger, *, counter: str) -> CallContext:
     """Count one more attempt."""
-    return replace(call, counters={**call.counters, counter: call.counters.get(counter, 0) + 1})
+    return changed(call, counters={**call.counters, counter: call.counters.get(counter, 0) + 1})
 
 
 def reset_retries(call: CallContext, trigger: Trigger, *, counter: str) -> CallContext:
     """Start to count anew."""
     if counter not in call.counters:
         return call
-    return replace(call, counters={name: count for name, count in call.counters.items() if name != counter})
+    return changed(call, counters={name: count for name, count in call.counters.items() if name != counter})
 
 
 def count_resume(call: CallContext, trigger: CallResumed) -> CallContext:
     """Count that the caller has come back."""
-    return replace(call, resumed_count=call.resumed_count + 1)
+    return changed(call, resumed_count=call.resumed_count + 1)
 
 
 def count_error(call: CallContext, trigger: Trigger) -> CallContext:
     """Count something that went wrong and does not end the call."""
-    return replace(call, errors=call.errors + 1)
+    return changed(call, errors=call.errors + 1)
 
 
 # -- notes ----------------------------------------------------------------------------------------
@@ -112,14 +112,14 @@ def count_error(call: CallContext, trigger: Trigger) -> CallContext:
 
 def note_answered(call: CallContext, trigger: CallStarted) -> CallContext:
     """Keep that the caller was connected."""
-    return replace(call, answered=True)
+    return changed(call, answered=True)
 
 
 def note_intent(call: CallContext, trigger: IntentDetected) -> CallContext:
     """Keep what the caller wants; a wish that was not understood leaves an earlier, unfinished one as it is."""
     if not trigger.intent:
-        return replace(call, confidence=trigger.confidence)
-    return replace(
+        return changed(call, confidence=trigger.confidence)
+    return changed(
         call,
         intent=trigger.intent,
         confidence=trigger.confidence,
@@ -131,29 +131,29 @@ def note_intent(call: CallContext, trigger: IntentDetected) -> CallContext:
 
 def note_question(call: CallContext, trigger: AgentNeedsInfo) -> CallContext:
     """Keep what an agent asks, until the caller has answered."""
-    return replace(call, question=trigger.question)
+    return changed(call, question=trigger.question)
 
 
 def forget_question(call: CallContext, trigger: Trigger) -> CallContext:
     """Forget what an agent asked: the caller has answered."""
-    return replace(call, question="") if call.question else call
+    return changed(call, question="") if call.question else call
 
 
 def note_transfer(call: CallContext, trigger: TransferRequested) -> CallContext:
     """Keep who is to take the call over."""
-    return replace(call, transfer_to=trigger.target)
+    return changed(call, transfer_to=trigger.target)
 
 
 def forget_transfer(call: CallContext, trigger: Trigger) -> CallContext:
     """Give up a transfer: the call goes on with us."""
-    return replace(call, transfer_to="", end_reason="")
+    return changed(call, transfer_to="", end_reason="")
 
 
 def update_context(call: CallContext, trigger: SessionConfigured | AgentProgress) -> CallContext:
     """Take what a front or an agent tells us about the call; what it leaves out stays."""
     if isinstance(trigger, AgentProgress):
-        return replace(call, progress=merged(call.progress, trigger.data))
-    return replace(
+        return changed(call, progress=merged(call.progress, trigger.data))
+    return changed(
         call,
         instructions=call.instructions if trigger.instructions is None else trigger.instructions,
         voice=call.voice if trigger.voice is None else trigger.voice,
@@ -167,7 +167,7 @@ def update_context(call: CallContext, trigger: SessionConfigured | AgentProgress
 
 def settle_agent(call: CallContext, trigger: Trigger) -> CallContext:
     """Forget the errand of an agent that is over: its question, and what it still needed."""
-    return replace(call, question="", agent_type="", missing=())
+    return changed(call, question="", agent_type="", missing=())
 
 
 def settle_tools(call: CallContext, trigger: Trigger) -> CallContext:
@@ -221,7 +221,7 @@ def note_end(call: CallContext, trigger: Trigger, *, reason: EndReason | None = 
     """Keep why the call ends, unless it is known already; without `reason`, what has just happened tells it."""
     if call.end_reason or (reason is None and isinstance(trigger, TransferRequested)):
         return call  # a transfer may still fail: then the call goes on
-    return replace(call, end_reason=reason or _end_reason(trigger))
+    return changed(call, end_reason=reason or _end_reason(trigger))
 
 
 def _end_reason(trigger: Trigger) -> EndReason:
@@ -251,4 +251,4 @@ def hand_over(call: CallContext, trigger: Trigger) -> CallContext:
         "errors": call.errors,
         "usage": asdict(call.usage),
     }
-    return replace(call, outbox=(*call.outbox, entry))
+    return changed(call, outbox=(*call.outbox, entry))

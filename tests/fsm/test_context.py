@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from fsm import triggers as t
-from fsm.context import EMPTY, END_REASONS, BotSettings, CallContext, merged, remember, settle
+from fsm.context import EMPTY, END_REASONS, BotSettings, CallContext, changed, merged, remember, settle
 from fsm.history import Message
 
 CALL = CallContext(call_id="CA1")
@@ -213,3 +213,17 @@ def test_empty_context_shares_its_empty_values() -> None:
     shared = [f.name for f in fields(CallContext) if getattr(CALL, f.name) is EMPTY]
 
     assert shared == ["counters", "entities", "progress", "tool_outputs", "metadata"]
+
+
+def test_changed_context_differs_in_what_changed_alone() -> None:
+    call = replace(CALL, turn=3, history=(Message(role="caller", text="hello"),))
+
+    other = changed(call, turn=4, language="de")
+
+    assert other == replace(call, turn=4, language="de")
+    assert call.turn == 3
+
+
+def test_context_has_no_facts_but_its_own() -> None:
+    with pytest.raises(KeyError):
+        changed(CALL, turns=4)  # type: ignore[call-arg]  # a typing error
