@@ -37,11 +37,12 @@ def check_names(chart: Chart, registry: Registry | None, *, loose: bool = False)
 
 
 def known_events(chart: Chart, registry: Registry | None, state: State | None = None) -> list[str]:
-    """Return every event that can reach `state` and the states in it (default: all of them), timers not included."""
+    """Return every event that can reach `state` or a state in it (default: the chart), timers not included."""
     actions = [a.name for a in registry.all("action")] if registry else [ref.type for ref in _actions(chart.root)]
     events = list((registry or Registry()).triggers)
     events += [f"error.action.{name}" for name in dict.fromkeys(actions)]
-    ids = [invoke.id for part in (state or chart.root).walk() for invoke in part.invoke]
+    around = [chart.state(name) for name in chart.ancestors(state.name)[1:]] if state else []
+    ids = [invoke.id for part in (*(state or chart.root).walk(), *around) for invoke in part.invoke]
     return [*events, *(f"{end}.invoke.{name}" for name in ids for end in ("done", "error"))]
 
 
