@@ -36,10 +36,10 @@ class LegLink:
 
     __slots__ = ("_audio", "_side", "can_return", "closed", "hears", "leg", "over", "tells")
 
-    def __init__(self, leg: Leg, side: CarrierSide, audio: CallerAudio, *, can_return: bool) -> None:
+    def __init__(self, leg: Leg, side: CarrierSide, audio: CallerAudio, *, can_return: bool, hears: bool) -> None:
         self.leg = leg
         self.can_return = can_return
-        self.hears = True
+        self.hears = hears
         self.tells = True
         self.over = False
         self.closed = False
@@ -103,9 +103,9 @@ class CarrierSide:
         """A socket has arrived. One that was offered before and not taken into use is closed."""
         self.reject("replaced")
         self._links = [link for link in self._links if not link.closed]
-        link = LegLink(leg, self, self._audio, can_return=can_return)
-        link.hears = self._attached is None or self._attached.closed
-        if link.hears:
+        hears = self._attached is None or self._attached.closed
+        link = LegLink(leg, self, self._audio, can_return=can_return, hears=hears)
+        if hears:
             self._audio.new_stream(leg.media_format)
         self._offered = link
         self._links.append(link)

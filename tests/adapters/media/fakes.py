@@ -31,6 +31,12 @@ async def elapse(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+def timers() -> int:
+    """How many timers the loop still has, without the fakes' own."""
+    handles: list[asyncio.TimerHandle] = getattr(asyncio.get_running_loop(), "_scheduled")  # noqa: B009  # private
+    return sum(1 for handle in handles if not handle.cancelled() and "FakeLeg" not in repr(handle))
+
+
 class FakeLeg:
     """Plays what it is sent, `speed` times as fast as real time, and returns marks as Twilio does.
 

@@ -62,6 +62,29 @@ async def test_ten_seconds_are_kept_and_what_is_older_is_dropped_and_counted() -
     await call.line.aclose()
 
 
+async def test_audio_that_was_kept_in_another_format_is_not_sent() -> None:
+    call = Call()
+    call.offer()
+    call.caller.on_audio(pcmu(20), 0)
+    call.leg = call.offer(FakeLeg("MZ2", media_format=MediaFormat("pcm16", 8000)))
+    call.caller.on_audio("AAAA", 0)
+    call.connect_rest()
+
+    assert call.client.appended == ["AAAA"]
+    await call.line.aclose()
+
+
+async def test_audio_that_was_kept_survives_another_socket_of_the_same_format() -> None:
+    call = Call()
+    call.offer()
+    call.caller.on_audio(pcmu(20), 0)
+    call.offer(FakeLeg("MZ2"))
+    call.connect_rest()
+
+    assert call.client.appended == [pcmu(20)]
+    await call.line.aclose()
+
+
 async def test_the_payload_goes_through_as_it_came() -> None:
     call = Call().connect()
     payload = pcmu(20)

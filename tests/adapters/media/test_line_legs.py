@@ -11,7 +11,7 @@ from adapters.carriers.contract import MediaFormat
 from fsm.context import CallContext
 from fsm.errors import PortError
 from fsm.triggers import CallDtmf, CallEnded, CallLost, HeardReply, PlaybackFinished, ReplyFinished
-from tests.adapters.media.fakes import Call, FakeLeg, elapse, pcmu
+from tests.adapters.media.fakes import Call, FakeLeg, elapse, pcmu, timers
 
 # -- arriving -----------------------------------------------------------------------------------------
 
@@ -492,9 +492,12 @@ async def test_closing_the_line_leaves_nothing_open() -> None:
     posted = list(call.posted)
     await call.line.aclose()
     await call.line.aclose()
+    left = timers()
     await waiting
     await elapse(60.0)
 
+    assert left == 0
+    assert call.line.reply_snapshot() == ()
     assert call.leg.log[-2:] == ["close call over", "close call over"]
     assert call.client.log[-3:] == ["close_soon", "aclose", "aclose"]
     assert call.posted == posted
@@ -576,3 +579,13 @@ async def test_drained_goes_on_waiting_while_things_happen() -> None:
 
     assert not before
     assert waiting.done()
+
+
+async def test_letting_go_before_there_is_a_socket_is_harmless() -> None:
+    call = Call()
+    call.line.carrier.detach()
+    call.connect()
+    call.caller.on_trigger(CallDtmf(digits="1"))
+
+    assert call.names() == ["call.dtmf"]
+    await call.line.aclose()

@@ -20,7 +20,7 @@ from fsm.triggers import (
     Usage,
     UserSpeaking,
 )
-from tests.adapters.media.fakes import Call, FakeLeg, elapse, pcmu
+from tests.adapters.media.fakes import Call, FakeLeg, elapse, pcmu, timers
 
 # -- from the first audio to the end ------------------------------------------------------------------
 
@@ -82,6 +82,36 @@ async def test_next_item_completes_the_one_before_it() -> None:
     assert (first.item_id, first.usage) == ("item_1", None)
     assert (second.item_id, second.usage) == ("item_2", Usage(output_tokens=7))
     assert call.names()[-1] == "playback.finished"
+
+
+async def test_item_that_was_heard_is_finished_as_soon_as_the_next_begins() -> None:
+    call = Call().connect()
+    call.ask()
+    call.client.speak(100, item="item_1")
+    await elapse(1.0)
+    call.client.speak(100, item="item_2")
+
+    assert call.names() == ["reply.started", "reply.started", "reply.finished"]
+    await call.line.aclose()
+
+
+async def test_playback_finishes_once_and_leaves_no_timer() -> None:
+    call = Call().connect()
+    call.ask()
+    call.client.speak(100)
+    call.client.end()
+    await elapse(1.0)
+    call.ask()
+    call.client.end("resp_2", status="failed", reason="x")
+    call.ask()
+    call.client.speak(100, item="item_3", response="resp_3")
+    left_while_playing = timers()
+    call.client.end("resp_3")
+    await elapse(1.0)
+
+    assert call.names().count("playback.finished") == 2
+    assert call.names()[2:4] == ["playback.finished", "reply.failed"]
+    assert (left_while_playing, timers()) == (1, 0)
 
 
 async def test_playback_is_not_finished_while_another_reply_is_asked_for() -> None:

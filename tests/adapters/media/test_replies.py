@@ -131,6 +131,32 @@ async def test_idle_timer_counts_from_when_it_was_started_first() -> None:
     await elapse(5.0)
     idle.stop()
     idle.stop()
+    idle.heard(True)
+    idle.heard(False)
     await elapse(60.0)
 
     assert told == [10.0]
+
+
+async def test_idle_milliseconds_count_from_the_last_sound() -> None:
+    told: list[int] = []
+    idle = IdleTimer(clock=LoopClock(), after=10.0, on_idle=told.append)
+    await elapse(7.0)
+    idle.start()
+    idle.heard(True)
+    await elapse(5.0)
+    idle.heard(False)
+    await elapse(20.1)
+    idle.stop()
+
+    assert told == [10_000, 20_000]
+
+
+def test_words_of_an_open_reply_outlive_the_end_of_its_response() -> None:
+    replies = Replies()
+    replies.audio("resp_1", "item_1", 100)
+    replies.words("item_1", "still playing")
+    replies.end(ResponseEnd(response_id="resp_1", purpose="", status="completed", item_ids=("item_1",)))
+    (reply,) = replies
+
+    assert replies.finish(reply, 100, interrupted=False).text == "still playing"
