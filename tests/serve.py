@@ -14,7 +14,7 @@ import uvicorn
 
 from adapters.carriers.websocket_server import MediaWebSocket
 
-__all__ = ["serve"]
+__all__ = ["running", "serve"]
 
 
 @asynccontextmanager
@@ -25,6 +25,14 @@ async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
         app: raw ASGI, Starlette, FastAPI.
         options: of `uvicorn.Config`, over those of a test.
     """
+    async with running(app, **options) as server:
+        host, port = server.servers[0].sockets[0].getsockname()[:2]
+        yield f"{host}:{port}"
+
+
+@asynccontextmanager
+async def running(app: Any, **options: Any) -> AsyncIterator[uvicorn.Server]:
+    """Serve as `serve` does, and yield the server itself: `server.server_state.connections` are those open."""
     settings: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": 0,
@@ -40,7 +48,6 @@ async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
     server.lifespan = config.lifespan_class(config)
     await server.startup()
     try:
-        host, port = server.servers[0].sockets[0].getsockname()[:2]
-        yield f"{host}:{port}"
+        yield server
     finally:
         await server.shutdown()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from fsm.errors import SettingError
@@ -22,7 +21,7 @@ class TwilioConfig:
 
     auth_token: str = field(default="", repr=False)
     """The account's token. Set: every webhook and every handshake must carry a valid signature."""
-    shared_keys: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
+    shared_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Key id -> secret, for requests that name a key in `X-Twilio-Webhooks-Signature-Settings`."""
     token_secret: str = field(default="", repr=False)
     """What our own stream tokens are made with, the same on every node. Empty: the auth token, else a random one."""

@@ -159,11 +159,10 @@ async def _text(receive: Receive) -> str | None:
 
 async def _write(leg: TwilioLeg, send: Send, lifetime: asyncio.Timeout) -> None:
     try:
-        await leg.write(send)
+        said_good_bye = await leg.write(send)
     except OSError:  # the peer went first: the reader hears of it too (ASGI, "WebSocket: send after disconnect")
         return
-    if lifetime.when() is None:
-        lifetime.reschedule(asyncio.get_running_loop().time() + _GOOD_BYE_S)
+    lifetime.reschedule(asyncio.get_running_loop().time() + (_GOOD_BYE_S if said_good_bye else 0))
 
 
 async def _refuse(scope: dict[str, Any], send: Send) -> None:

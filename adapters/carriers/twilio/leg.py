@@ -103,8 +103,8 @@ class TwilioLeg:
 
     # -- for its endpoint ----------------------------------------------------------------------------
 
-    async def write(self, send: Send) -> None:
-        """Send what is queued until the leg is closed; the close frame is the last."""
+    async def write(self, send: Send) -> bool:
+        """Send what is queued until the leg is closed; tell whether the close frame, the last, could be sent."""
         with suppress(TimeoutError):
             while self._code is None:
                 await self._wake.wait()
@@ -118,6 +118,8 @@ class TwilioLeg:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await send({"type": "websocket.close", "code": self._code, "reason": self.reason[:_MAX_REASON]})
+                return True
+        return False
 
     def gone(self) -> None:
         """The socket is gone: nothing more is queued."""
