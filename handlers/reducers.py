@@ -227,7 +227,7 @@ def note_end(call: CallContext, trigger: Trigger, *, reason: EndReason | None = 
 def _end_reason(trigger: Trigger) -> EndReason:
     match trigger:
         case CallOverLimit(limit=limit):
-            return _LIMITS[limit]
+            return _LIMITS.get(limit, "error")
         case CallEnded(reason=told) | CallLost(reason=told) | SessionEndRequested(reason=told) if told in END_REASONS:
             return told  # type: ignore[return-value]  # it is one of them
         case _:
