@@ -58,9 +58,7 @@ def asked(
         ("wss://bot.example.net/twilio/media?a=1", {"query": "a=1"}),
     ],
 )
-def test_a_handshake_is_signed_over_the_wss_address_also_behind_a_proxy(
-    dialled: str, request_: dict[str, Any]
-) -> None:
+def test_a_handshake_is_signed_over_the_wss_address_also_behind_a_proxy(dialled: str, request_: dict[str, Any]) -> None:
     request = asked(**request_, x_twilio_signature=signature(dialled))
 
     assert is_signed(CONFIG, request)
@@ -143,9 +141,7 @@ def test_a_json_body_is_proved_by_its_hash() -> None:
 
 
 def test_a_json_body_without_a_hash_is_refused() -> None:
-    request = asked(
-        "/twilio/voice", kind="http", host="h", x_twilio_signature=signature("http://h/twilio/voice")
-    )
+    request = asked("/twilio/voice", kind="http", host="h", x_twilio_signature=signature("http://h/twilio/voice"))
 
     assert not is_signed(CONFIG, request, "{}")
 
@@ -177,7 +173,9 @@ def test_a_host_that_is_none_is_not_taken_over(host: str) -> None:
     assert base_url(CONFIG, asked(x_forwarded_host=host)) is None
 
 
-@pytest.mark.parametrize("url", ["bot.example.net", "ftp://bot.example.net", "https://", "https://h/?a=1", "https://h#x"])
+@pytest.mark.parametrize(
+    "url", ["bot.example.net", "ftp://bot.example.net", "https://", "https://h/?a=1", "https://h#x"]
+)
 def test_a_public_url_that_is_none_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(SettingError, match="public URL"):
         TwilioConfig(public_url=url)
