@@ -37,6 +37,8 @@ class Conversation:
         self._media_format = media_format
         self._reports = reports
         self.session: ModelSession | None = None
+        self._voice_is_fixed = False
+        """The session has spoken: the server refuses another voice."""
         self._memory = Memory(call)
         self._backlog = Backlog(media_format, config.audio_kept)
         self._received = ReceivedAudio(media_format)
@@ -70,7 +72,8 @@ class Conversation:
     def adopt(self, session: ModelSession) -> None:
         """Go on in `session`: tell it what was said, then what the caller has said meanwhile."""
         self.session = session
-        session.configure(self.settings)
+        self._voice_is_fixed = False
+        session.configure(self.settings, voice_is_fixed=False)
         self._create(self._memory.replay())
         for payload in self._backlog.drain():
             session.append(payload)
@@ -104,7 +107,7 @@ class Conversation:
         """Tell the model what has changed."""
         self.remember(call)
         if self.session is not None:
-            self.session.configure(self.settings)
+            self.session.configure(self.settings, voice_is_fixed=self._voice_is_fixed)
 
     def remember(self, call: CallContext) -> None:
         """Keep `call` for the next session."""
@@ -189,8 +192,7 @@ class Conversation:
         purpose = self._responses.audio(event)
         if purpose is None:
             return
-        if self.session is not None:
-            self.session.has_spoken = True
+        self._voice_is_fixed = True
         self._memory.noticed(event.item_id)
         self._received.add(event.item_id, event.payload)
         self._reports.to.on_reply_audio(event.response_id, event.item_id, event.payload, purpose)

@@ -29,8 +29,6 @@ class ModelSession:
         self.opened_at = clock.now()
         self.lifetime: float | None = None
         """Seconds from `opened_at` until the server ends it, where it says so."""
-        self.has_spoken = False
-        """The voice cannot be changed any more."""
         self.given_up: Unreachable | None = None
 
     def send(self, command: e.Command) -> str:
@@ -52,9 +50,9 @@ class ModelSession:
         """
         return self._codec.receive(await self._transport.receive())
 
-    def configure(self, settings: translate.Body) -> None:
+    def configure(self, settings: translate.Body, *, voice_is_fixed: bool) -> None:
         """Send what differs from the settings in force."""
-        changes = translate.session_changes(self.settings, settings, voice_is_fixed=self.has_spoken)
+        changes = translate.session_changes(self.settings, settings, voice_is_fixed=voice_is_fixed)
         self.settings = settings
         if changes:
             self.send(e.UpdateSession(changes))

@@ -86,6 +86,7 @@ async def connect_websocket(url: str, headers: Mapping[str, str], config: OpenAi
             close_timeout=config.close_timeout,
             ping_interval=config.ping_interval,
             ping_timeout=config.ping_interval,
+            proxy=None if _is_loopback(url) else True,
             logger=_without_headers(),
         )
     except InvalidStatus as error:
@@ -95,6 +96,12 @@ async def connect_websocket(url: str, headers: Mapping[str, str], config: OpenAi
     except (OSError, EOFError, WebSocketException) as error:
         raise Unreachable("connect_failed") from error
     return _Websocket(connection, config.close_timeout)
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether the server is on this machine, to which no proxy of the environment leads."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _without_headers() -> logging.Logger:

@@ -87,6 +87,9 @@ async def test_a_history_is_told_before_the_call_goes_on() -> None:
         client.tell("caller verified")
         items = [(await session.next("conversation.item.create"))["item"] for _ in range(2)]
 
+        client.tell(" ")
+        await elapse(1)
+        assert session.count("conversation.item.create") == 2
         assert [(i["role"], i["content"][0]["text"]) for i in items] == [
             ("user", "hello"),
             ("system", "caller verified"),
@@ -463,7 +466,11 @@ async def test_only_what_changed_is_configured_and_no_voice_after_the_first_word
         await notes.next("audio")
         client.configure(replace(CALL, voice="ash", language="de-AT", instructions="Sei nett."))
         second = await session.next("session.update")
+        await session.send({"type": "session.updated", "session": {"type": "realtime"}})
+        await session.error("marker")
+        await elapse(1)
 
+        assert notes.of("renewed") == []
         assert first["session"] == {"type": "realtime", "audio": {"output": {"voice": "cedar"}}}
         assert second["session"] == {
             "type": "realtime",
@@ -476,6 +483,7 @@ async def test_an_ordinary_error_leaves_the_session_open() -> None:
     async with call_under_way() as (client, notes, session, _):
         await session.error("unknown_parameter")
         await session.error("invalid_value")
+        await session.send({"type": "rate_limits.updated", "rate_limits": []})
         await session.raw("{not json")
         await session.raw('{"type":"response.created"}')
         await reply(client, session)

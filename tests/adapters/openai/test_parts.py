@@ -42,6 +42,7 @@ async def test_an_end_of_speech_without_a_beginning_has_words_too() -> None:
 
     transcripts.speech_stopped("u1")
     transcripts.speech_started("u1")
+    transcripts.committed("u1")
     transcripts.completed("u1", "hello")
 
     assert notes.all == [("stopped", "u1"), ("transcript", "u1", "hello", "")]
@@ -154,9 +155,18 @@ def test_lines_keep_their_place_before_the_history_once_they_are_old() -> None:
     "known",
     [
         lambda m: m.called(ToolCall(call_id="c1", tool="bill")),
-        lambda m: list(m.remember(CallContext(tool_calls=(ToolCall(call_id="c1", tool="bill"),)))),
         lambda m: list(
-            m.remember(CallContext(history=(Message(role="tool_call", tool="bill", text="{}", item_id="c1"),)))
+            m.remember(CallContext(tool_calls=(ToolCall(call_id="c0", tool="x"), ToolCall(call_id="c1", tool="bill"))))
+        ),
+        lambda m: list(
+            m.remember(
+                CallContext(
+                    history=(
+                        Message(role="caller", text="Hello", item_id="u1"),
+                        Message(role="tool_call", tool="bill", text="{}", item_id="c1"),
+                    )
+                )
+            )
         ),
     ],
 )
@@ -405,6 +415,17 @@ async def test_a_reply_is_asked_for_in_three_sessions_and_no_more() -> None:
 
     assert [type(c).__name__ for c in line.sent] == ["CreateResponse"] * 3
     assert line.ends() == [("failed", "lost")]
+    assert line.worker.idle
+
+
+async def test_a_request_cancelled_before_it_was_taken_up_is_forgotten_with_its_session() -> None:
+    line = Line()
+    line.worker.request("answer", "")
+    line.worker.opened()
+    line.worker.cancel()
+    line.worker.lost()
+
+    assert line.ends() == []
     assert line.worker.idle
 
 

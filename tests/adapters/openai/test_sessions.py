@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from adapters.carriers.contract import MediaFormat
+from adapters.sts.contract import ResponseEnd
 from adapters.sts.openai.client import OpenAiClient
+from adapters.sts.openai.config import OpenAiConfig
+from adapters.sts.openai.transport import Disconnected, connect_websocket
 from fsm.context import BotSettings, CallContext
 from fsm.history import Message
 from fsm.triggers import ToolCall
@@ -162,11 +165,55 @@ async def test_a_session_that_does_not_open(script: Script, reason: str, attempt
         assert len(peer.sessions) == attempts
 
 
+async def test_a_server_that_never_answers_the_handshake_is_given_up() -> None:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with phone(url=url) as (client, notes, _):
+        client.start(CALL, PCMU)
+        failed = await notes.next("failed")
+    server.close()
+    await server.wait_closed()
+
+    assert failed == ("connect_timed_out",)
+    assert now() <= 10.0
+
+
+async def test_other_events_before_the_session_is_ready_are_passed_over() -> None:
+    async def chatty(session: PeerSession) -> None:
+        await session.connection.send(b"\x00")
+        await session.send({"type": "conversation.created", "conversation": {"id": "conv_1"}})
+        await peer.open(session)
+
+    async with phone() as (client, notes, peer):
+        peer.scripts = [chatty]
+        client.start(CALL, PCMU)
+
+        assert await notes.next("ready") == ("sess_0",)
+
+
+@pytest.mark.real_time
+async def test_on_an_ordinary_loop_it_is_the_same() -> None:
+    async with phone() as (client, notes, peer):
+        session = await started(client, notes, peer)
+        client.append(silence(3))
+        await session.next("input_audio_buffer.append")
+        await client.aclose()
+        await session.closed.wait()
+
+    assert notes.all == [("ready", "sess_0")]
+
+
 # -- lost sessions --------------------------------------------------------------------------------
 
 
 async def expire(session: PeerSession) -> None:
-    await session.error("session_expired")
+    for _ in range(2):
+        await session.error("session_expired")
 
 
 async def go_away(session: PeerSession) -> None:
@@ -320,6 +367,52 @@ async def test_a_cancelled_reply_ends_with_its_session() -> None:
         end = await notes.end()
 
         assert (end.status, end.reason) == ("cancelled", "lost")
+
+
+async def test_a_socket_that_is_gone_takes_messages_and_drops_them() -> None:
+    async with phone() as (_, _notes, peer):
+        transport = await connect_websocket(peer.url, {}, OpenAiConfig(api_key="k"))
+        transport.abort()
+        await transport.close()
+        transport.send("{}")
+
+        await transport.receive()
+
+        with pytest.raises(Disconnected):
+            await transport.receive()
+
+
+async def test_a_server_that_stops_reading_is_lost() -> None:
+    async def deaf(session: PeerSession) -> None:
+        await peer.open(session)
+        session.connection.transport.pause_reading()
+        await elapse(9)
+
+    async with phone() as (client, notes, peer):
+        peer.scripts = [deaf]
+        await started(client, notes, peer)
+        for _ in range(4097):
+            client.append(silence(3))
+        renewed = await notes.next("renewed")
+
+        assert renewed == ("sess_1", "closed_1006")
+
+
+async def test_closing_in_the_report_of_a_stalled_reply_is_obeyed() -> None:
+    class Hasty(Notes):
+        def on_response_end(self, end: ResponseEnd) -> None:
+            super().on_response_end(end)
+            client.close_soon()
+
+    async with phone() as (client, _, peer):
+        client._reports.to = notes = Hasty()
+        await started(client, notes, peer)
+        client.respond(purpose="answer")
+        end = await notes.end()
+        await elapse(20)
+
+        assert end.reason == "stalled"
+        assert notes.of("renewed") == notes.of("failed") == []
 
 
 async def test_utterances_are_closed_with_their_session() -> None:
