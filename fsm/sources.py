@@ -22,13 +22,16 @@ def bundled_names() -> list[str]:
     return sorted(path.stem for path in BUNDLED.glob("*.yaml") if path.stem != "bots")
 
 
-def find_source(source: str | Path, *, by: Path | None = None, at: Position | None = None) -> Path:
+def find_source(
+    source: str | Path, *, by: Path | None = None, at: Position | None = None, path: str = "extends"
+) -> Path:
     """Return the file `source` means: a path as it is, a bundled name, or either without its suffix.
 
     Args:
         source: a path or a name.
         by: the file that names it: paths are beside it, and a file that extends its own name extends the bundled one.
         at: where it is named.
+        path: the path of the place where it is named.
 
     Raises:
         ChartError: there is no such file.
@@ -39,7 +42,7 @@ def find_source(source: str | Path, *, by: Path | None = None, at: Position | No
     for found in (written, *bundled, *(Path(f"{written}{suffix}") for suffix in _SUFFIXES[1:])):
         if _is_file(found) and not (by is not None and found.resolve() == by.resolve() and found not in bundled):
             return found
-    at, path = at or Position(str(source)), "extends" if by else ""
+    at, path = at or Position(str(source)), path if by else ""
     if by is not None and _is_file(written):
         raise ChartError("the chart extends itself", at=at, path=path, code="extends-circle")
     if written.name == "" or _is_folder(written):

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fsm.bots import check_bots
 from fsm.errors import Problem
 from fsm.lint import lint
 from fsm.load import read_chart
@@ -39,7 +40,7 @@ def fate(path: Path) -> list[Problem]:
     return problems
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_mangled_chart_is_told(tmp_path_factory: Any, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(TEXT)))
@@ -69,6 +70,29 @@ def test_any_tree_is_told(tmp_path_factory: Any, on: Any, state: Any, extra: Any
     path.write_text(json.dumps(tree), encoding="utf-8")
 
     fate(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_mangled_bots_file_is_told(tmp_path_factory: Any, data: st.DataObject) -> None:
+    text = (BUNDLED / "bots.yaml").read_text(encoding="utf-8")
+    start = data.draw(st.integers(0, len(text)))
+    put = data.draw(
+        st.one_of(st.text(max_size=12), SCALARS.map(str), st.sampled_from(["[", "}", ": ", "\n", "- ", "("]))
+    )
+    path = tmp_path_factory.getbasetemp() / "bots.yaml"
+    path.write_bytes((text[:start] + put + text[start + len(put) * 3 :]).encode("utf-8", "surrogatepass"))
+
+    assert all(problem.at.file and problem.message for problem in check_bots(path, loose=True))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(st.sampled_from(["tools", "intents", "delays", "numbers", "turn_detection", "chart"]), TREES))
+def test_any_bot_is_told(tmp_path_factory: Any, bot: Any) -> None:
+    path = tmp_path_factory.getbasetemp() / "bot.json"
+    path.write_text(json.dumps({"shop": bot}), encoding="utf-8")
+
+    assert all(problem.at.file and problem.message for problem in check_bots(path, loose=True))
 
 
 def test_shuffled_lines_are_told(tmp_path: Path) -> None:
