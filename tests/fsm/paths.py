@@ -55,7 +55,7 @@ class _Wanderer:
         ways = [(leaf, routes.find(routes.start, leaf)) for leaf, node in machine.leaves.items() if not node.final]
         self.ways = [(leaf, way) for leaf, way in ways if way is not None]
         self.expected = {leaf: [e for e in table if isinstance(e, str)] for leaf, table in machine.table.items()}
-        self.everything = sorted({event for events in self.expected.values() for event in events})
+        self.everything = sorted({event for events in self.expected.values() for event in events} | {"call.ended"})
         tables = machine.table.values()
         self.guards = sorted({guard for table in tables for rows in table.values() for guard in _asked(rows)})
         self.delays = sorted({ms for leaf in machine.leaves for _, ms, _ in _running(machine, leaf)})
