@@ -113,6 +113,7 @@ class TwilioCaller:
         self._mouth = Mouth(mute=self._faults.mute, hiss=self._faults.hiss)
         self._said: list[Heard] = []
         self._paused_until = 0.0
+        self._spoke_until = 0.0
         self._watch = Watch()
 
     async def __aenter__(self) -> Self:
@@ -141,9 +142,10 @@ class TwilioCaller:
 
     @property
     def silent_ms(self) -> float:
-        """For how long nothing audible was heard; 0 before anything was."""
+        """For how long nothing audible was heard; 0 if nothing was since the caller last spoke or pressed a key."""
         ends = [stream.playback.last_sound_ms(self.now_ms) for stream in self.streams]
-        return max(0.0, self.now_ms - max((end for end in ends if end is not None), default=self.now_ms))
+        last = max((end for end in ends if end is not None), default=0.0)
+        return self.now_ms - last if last > self._spoke_until else 0.0
 
     @property
     def heard(self) -> list[Heard]:
@@ -173,6 +175,7 @@ class TwilioCaller:
         self._note("said", sound if isinstance(sound, str) else "")
         said = self._mouth.queue(to_mulaw(sound))
         await self._must(said.done)
+        self._spoke_until = self.now_ms
 
     async def press(self, digits: str, *, gap_ms: float = 200.0) -> None:
         """Press keys, one every `gap_ms`."""
@@ -181,6 +184,7 @@ class TwilioCaller:
             if stream := self._live_stream:
                 stream.press(digit)
             await self.elapse(gap_ms)
+        self._spoke_until = self.now_ms
 
     async def elapse(self, duration_ms: float) -> None:
         """Let time of the call pass."""
@@ -206,8 +210,16 @@ class TwilioCaller:
         await self.wait_for(lambda: self.heard_ms >= enough, within_ms=within_ms)
 
     async def heard_silence(self, duration_ms: float = 700.0, *, within_ms: float = 60_000.0) -> None:
-        """Return when something was heard, and then nothing for `duration_ms`. Raises as `wait_for` does."""
+        """Return when something was heard since the caller last spoke, and then nothing for `duration_ms`.
+
+        Raises as `wait_for` does.
+        """
         await self.wait_for(lambda: self.silent_ms >= duration_ms, within_ms=within_ms)
+
+    async def wait_for_end(self, *, within_ms: float = 60_000.0) -> Outcome:
+        """Return how the call ended, once the other side has ended it. Raises TimeoutError."""
+        async with asyncio.timeout(within_ms / 1000 / self._speed):
+            return await self.over()
 
     async def hang_up(self) -> None:
         """Hang up, and return when the call is over; no harm if it is."""

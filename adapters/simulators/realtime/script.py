@@ -2,7 +2,8 @@
 
 A request for a reply (`response.create`) is answered by the first of these that applies:
 1. the first `Rule` whose conditions all hold;
-2. a text in quotation marks in the request's instructions, said word for word;
+2. what the request's instructions dictate, said word for word: a text in quotation marks, or what follows the colon
+   in the last line that says "say …:", "tell …:", "ask …:" or "answer …:";
 3. the next of `replies`;
 4. `default_reply`.
 """
@@ -15,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["Answer", "FunctionCall", "Progress", "Reply", "Request", "Rule", "Script", "Utterance"]
+__all__ = ["DEFAULT_REPLY", "Answer", "FunctionCall", "Progress", "Reply", "Request", "Rule", "Script", "Utterance"]
 
+DEFAULT_REPLY = "Is there anything else I can do for you?"
 _QUOTED = re.compile(r"[\"“]([^\"”]{2,})[\"”]")
+_DICTATED = re.compile(r"^.*?\b(?:say|tell|ask|answer)\b[^:\n]*:[ \t]*(\S.*)$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +113,7 @@ class Script:
     default_utterance: Utterance | str = "Hello."
     rules: Sequence[Rule] = ()
     replies: Sequence[Answer] = ()
-    default_reply: Answer = "Is there anything else I can do for you?"
+    default_reply: Answer = DEFAULT_REPLY
     transcription_s: float = 0.3
     think_s: float = 0.2
     """How long the model thinks before the first audio of a reply."""
@@ -144,9 +147,17 @@ class Progress:
         for rule in self.script.rules:
             if rule.holds(request):
                 return rule.answer
-        if quoted := _QUOTED.search(request.instructions):
-            return quoted[1]
+        if dictated := _dictated(request.instructions):
+            return dictated
         if self._replies < len(self.script.replies):
             self._replies += 1
             return self.script.replies[self._replies - 1]
         return self.script.default_reply
+
+
+def _dictated(instructions: str) -> str:
+    """Return what the model is told to say word for word, if anything."""
+    if quoted := _QUOTED.search(instructions):
+        return quoted[1]
+    lines = _DICTATED.findall(instructions)
+    return str(lines[-1]).strip() if lines else ""

@@ -67,7 +67,9 @@ async def bridged(talk: Talk = only_listen, port: int = 0) -> AsyncIterator[Brid
         await socket.wait_closed()
         bridge.codes.append(socket.close_code)
 
-    async with serve(carry, "127.0.0.1", port, compression=None, ping_interval=None, max_size=None) as server:
+    async with serve(
+        carry, "127.0.0.1", port, compression=None, ping_interval=None, max_size=None, max_queue=None
+    ) as server:
         bridge.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/twilio/media"
         yield bridge
         server.close(close_connections=True)

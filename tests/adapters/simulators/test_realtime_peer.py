@@ -8,6 +8,7 @@ from openai import AsyncOpenAI
 
 from adapters.simulators.audio import duration_ms, mulaw_to_alaw, mulaw_to_pcm24k
 from adapters.simulators.realtime import FunctionCall, RealtimePeer, Reply, Request, Rule, Script, Utterance
+from adapters.simulators.realtime.script import Progress
 from adapters.simulators.voices import spoken
 from tests.adapters.simulators.judge import faults_of_client_event, faults_of_server_event
 from tests.adapters.simulators.rawclient import LOUD, QUIET, client_of
@@ -399,6 +400,25 @@ async def test_the_script_chooses_by_rule_then_quotation_then_order() -> None:
 
     assert said == ["Good day.", "Which order?", "Please hold the line.", "Next.", "Last."]
     assert client.of("response.output_audio_transcript.done")[-1]["transcript"] == "Open, 1."
+
+
+@pytest.mark.parametrize(
+    ("instructions", "said"),
+    [
+        ("Be kind.\nNow do only this: Ask the caller: What is your order number?\nSpeak English.",
+         "What is your order number?"),
+        ("Now do only this: Say this to the caller: It is 12:30.", "It is 12:30."),
+        ("Answer the caller. What you know about it: We are open.", "We are open."),
+        ("Say that you did not catch the answer, and ask once more: Which one?", "Which one?"),
+        ("Now do only this: Greet the caller.", "Scripted."),
+        ("Say: ", "Scripted."),
+        ('Say "Good bye." and nothing else: be brief.', "Good bye."),
+    ],
+)  # fmt: skip
+def test_what_is_dictated_is_said_word_for_word(instructions: str, said: str) -> None:
+    request = Request(purpose="x", instructions=instructions, heard=(), outputs={})
+
+    assert Progress(Script(replies=["Scripted."])).reply_to(request) == Reply(text=said)
 
 
 async def test_a_rolled_over_call_goes_on_with_its_script_and_another_begins_it_anew() -> None:

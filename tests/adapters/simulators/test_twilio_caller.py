@@ -166,6 +166,23 @@ async def test_heard_silence_waits_for_the_end_of_what_is_audible() -> None:
     assert since == 2200
 
 
+async def test_heard_silence_waits_for_an_answer_to_what_was_said() -> None:
+    async def talk(socket: ServerConnection, bridge: Bridge) -> None:
+        sid = await first_sid(socket)
+        await socket.send(media(sid, LOUD * 800))
+        await elapse(3)
+        await socket.send(media(sid, LOUD * 800))
+        await bridge.read(socket)
+
+    async with bridged(talk) as bridge, TwilioCaller(bridge.url) as caller:
+        await caller.elapse(1000)
+        await caller.say(LOUD * 8000)
+        await caller.heard_silence(500)
+        since = caller.now_ms
+
+    assert since == 3600
+
+
 async def test_heard_more_returns_on_the_first_frame_after_that_much_audio() -> None:
     async def talk(socket: ServerConnection, bridge: Bridge) -> None:
         sid = await first_sid(socket)
