@@ -386,3 +386,27 @@ async def test_a_format_that_the_model_cannot_take_leaves_no_half_started_client
 
     assert not call.line.sts.usable
     assert call.client.log == ["aclose"]
+
+
+async def test_a_model_that_has_failed_is_not_spoken_to_any_more() -> None:
+    call = Call().connect()
+    call.client.events.on_failed("three attempts")
+    call.caller.on_audio(pcmu(20), 0)
+
+    assert call.client.appended == []
+    await call.line.aclose()
+
+
+async def test_the_next_model_hears_the_caller_only_once_it_is_ready_itself() -> None:
+    call = Call().connect()
+    call.line.sts.close_soon()
+    call.line.sts.start(CallContext())
+    call.caller.on_audio(pcmu(20), 0)
+    call.line.media.open()
+    before = list(call.client.appended)
+    call.client.events.on_ready("sess_2")
+    call.line.media.open()
+
+    assert before == []
+    assert call.client.appended == [pcmu(20)]
+    await call.line.aclose()
