@@ -22,8 +22,9 @@ class MediaWebSocket(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
-        if not self.disconnected:
-            self._cut = self.loop.call_later(_LINGER_S, self.transport.abort)
+        if self.disconnected:
+            return
+        self._cut = self.loop.call_later(_LINGER_S, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

@@ -39,7 +39,14 @@ class TwilioConfig:
     """How long it remembers a call that nobody declares over. Twilio's longest call lasts 24 h."""
 
     def __post_init__(self) -> None:
-        if self.public_url:
-            url = urlsplit(self.public_url)
-            if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
-                raise SettingError("the public URL must look like https://bot.example.net, without a query")
+        if self.public_url and not _is_web_address(self.public_url):
+            raise SettingError("the public URL must look like https://bot.example.net, without a query")
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        named = bool(url.hostname) and url.port != 0
+    except ValueError:  # a port beyond 65535, an IPv6 address without its end
+        return False
+    return named and url.scheme in ("http", "https") and not (url.query or url.fragment)

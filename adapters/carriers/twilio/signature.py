@@ -18,9 +18,8 @@ from adapters.carriers.twilio.config import TwilioConfig
 
 __all__ = ["Request", "base_url", "is_signed"]
 
-_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
-_MAX_FIELDS = 200
 
 
 class Request:
@@ -29,9 +28,9 @@ class Request:
     __slots__ = ("headers", "path", "query", "scheme")
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
-        self.headers: dict[str, str] = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-        }
+        self.headers: dict[str, str] = {}
+        for name, value in scope["headers"]:  # the first of several counts: the outermost proxy's
+            self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
         self.scheme: str = scope.get("scheme", "http")
         raw_path: bytes = scope.get("raw_path") or str(scope["path"]).encode()
         self.path = raw_path.decode("latin-1").partition("?")[0]
@@ -60,7 +59,7 @@ def base_url(config: TwilioConfig, request: Request) -> str | None:
     if config.public_url:
         return config.public_url.rstrip("/")
     host = request.first("x-forwarded-host") or request.headers.get("host", "")
-    if not _HOST.fullmatch(host):
+    if (named := _HOST.fullmatch(host)) is None or int(named["port"] or 0) > 65_535:
         return None
     scheme = (request.first("x-forwarded-proto") or request.scheme).lower()
     return f"{'https' if scheme in ('https', 'wss') else 'http'}://{host}"
@@ -111,7 +110,7 @@ def _spellings(base: str, request: Request, fields: list[tuple[str, str]] | str)
         for address in _with_and_without_port(base + request.path):
             yield address + query, signed
         return
-    parameters = _Fields(parse_qsl(request.query, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+    parameters = _Fields(parse_qsl(request.query, keep_blank_values=True))
     wss = "wss" + base[base.index("://") :]  # what Twilio dials, whatever a proxy says; `ws` only without TLS
     for origin in (wss, "ws" + base[4:]) if base.startswith("http://") else (wss,):
         for address in _with_and_without_port(origin + request.path):
@@ -121,11 +120,8 @@ def _spellings(base: str, request: Request, fields: list[tuple[str, str]] | str)
 
 
 def _with_and_without_port(url: str) -> Iterator[str]:
-    # The validator adds a port of its own, but takes 80 for that of `wss`.
+    # The validator tries both itself, but takes 80 for the port of `wss`.
     yield url
     parts = urlsplit(url)
-    default = _DEFAULT_PORTS[parts.scheme]
     if parts.port is None:
-        yield parts._replace(netloc=f"{parts.netloc}:{default}").geturl()
-    elif parts.port == default:
-        yield parts._replace(netloc=parts.netloc.rpartition(":")[0]).geturl()
+        yield parts._replace(netloc=f"{parts.netloc}:{_DEFAULT_PORTS[parts.scheme]}").geturl()

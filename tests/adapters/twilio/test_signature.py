@@ -168,17 +168,37 @@ def test_a_request_that_names_no_host_has_no_address() -> None:
     assert not is_signed(CONFIG, request)
 
 
-@pytest.mark.parametrize("host", ["bot.example.net/evil", 'x"y', "a b", "user@host", "[::1"])
+@pytest.mark.parametrize("host", ["bot.example.net/evil", 'x"y', "a b", "user@host", "[::1", "h:99999", "h:", "[]:1"])
 def test_a_host_that_is_none_is_not_taken_over(host: str) -> None:
     assert base_url(CONFIG, asked(x_forwarded_host=host)) is None
 
 
 @pytest.mark.parametrize(
-    "url", ["bot.example.net", "ftp://bot.example.net", "https://", "https://h/?a=1", "https://h#x"]
+    "url",
+    [
+        "bot.example.net",
+        "ftp://bot.example.net",
+        "https://",
+        "https://h/?a=1",
+        "https://h#x",
+        "https://h:99999",
+        "https://[::1",
+    ],
 )
 def test_a_public_url_that_is_none_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(SettingError, match="public URL"):
         TwilioConfig(public_url=url)
+
+
+def test_the_outermost_proxys_header_counts_if_each_adds_its_own() -> None:
+    more = [(b"x-forwarded-host", b"bot.example.net"), (b"X-Forwarded-Host", b"inner"), (b"host", b"10.0.0.7")]
+    request = Request({"scheme": "https", "path": "/", "headers": more})
+
+    assert base_url(CONFIG, request) == "https://bot.example.net"
+
+
+def test_a_handshake_with_a_thousand_parameters_is_just_refused() -> None:
+    assert not is_signed(CONFIG, asked(query="&".join(["a=1"] * 1000), x_twilio_signature="x"))
 
 
 def test_secrets_do_not_show() -> None:
