@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Protocol, TypeAlias
@@ -15,13 +14,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.protocol import State
 
 from adapters.sts.openai.config import OpenAiConfig
 from adapters.sts.openai.faults import Unreachable, status_fault
 
 __all__ = ["Connect", "Disconnected", "Transport", "connect_websocket", "model_url"]
 
-_LONGEST_QUEUE = 4096  # messages, over a minute of a caller's audio: the peer has stopped reading
+_MOST_UNSENT = 4 * 1024 * 1024  # bytes, a minute of the widest audio: the peer has stopped reading
 _UNSEEN = 1006  # RFC 6455 7.4.1: the socket is gone without a close frame
 
 
@@ -112,21 +112,23 @@ def _without_headers() -> logging.Logger:
 
 
 class _Websocket:
-    """A `websockets` connection (asyncio sets TCP_NODELAY on it) and the task that writes to it."""
+    """A `websockets` connection (asyncio sets TCP_NODELAY on it).
+
+    The library's own `send` is a coroutine, which would cost a task's turn for each 20 ms of a caller. A frame is
+    handed to its protocol object and the socket at once instead; nothing else writes messages to them.
+    """
 
     def __init__(self, connection: ClientConnection, close_timeout: float) -> None:
         self._connection = connection
         self._close_timeout = close_timeout
-        self._outgoing: deque[str] = deque()
-        self._wake = asyncio.Event()
-        self._writer = asyncio.create_task(self._write(), name="model socket writer")
 
     def send(self, message: str) -> None:
-        if self._writer.done():
+        connection = self._connection
+        if connection.protocol.state is not State.OPEN or connection.transport.is_closing():
             return
-        self._outgoing.append(message)
-        self._wake.set()
-        if len(self._outgoing) > _LONGEST_QUEUE:
+        connection.protocol.send_text(message.encode())
+        connection.send_data()
+        if connection.transport.get_write_buffer_size() > _MOST_UNSENT:
             self.abort()
 
     async def receive(self) -> str:
@@ -140,11 +142,9 @@ class _Websocket:
             raise Disconnected(*((frame.code, frame.reason) if frame else ())) from closed
 
     def abort(self) -> None:
-        self._writer.cancel()
         self._connection.transport.abort()
 
     async def close(self) -> None:
-        self._writer.cancel()
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._close_timeout):
@@ -152,11 +152,3 @@ class _Websocket:
         finally:
             self._connection.transport.abort()
         await self._connection.wait_closed()
-        await asyncio.wait((self._writer,))
-
-    async def _write(self) -> None:
-        with suppress(ConnectionClosed):
-            while await self._wake.wait():
-                self._wake.clear()
-                while self._outgoing:
-                    await self._connection.send(self._outgoing.popleft())
