@@ -193,9 +193,15 @@ class _Shape:
             self._once(event, rows, given[0].at, given[0].path)
             rows[event] = given
         for event, at, below in self._events(node.fields.get("ignore"), join(path, "ignore")):
-            self._once(event, rows, at, below)
+            if not self._is_overruled(event, rows, at):
+                self._once(event, rows, at, below)
             rows.setdefault(event, (Row(event=event, at=at, path=below),))
         return rows
+
+    def _is_overruled(self, event: str, rows: dict[str, tuple[Row, ...]], at: Position) -> bool:
+        """Whether an extended chart ignores at `at` what the chart that extends it has rows for."""
+        newest = self._node.at.file
+        return any(row.at.file == newest != at.file for row in rows.get(event, ()))
 
     def _once(self, event: str, rows: dict[str, tuple[Row, ...]], at: Position, path: str) -> None:
         if event in rows:

@@ -67,12 +67,12 @@ def _may_fail(ways: Ways, leaf: State) -> list[str]:
 
 
 def silent_trap(ways: Ways) -> Iterator[Problem]:
-    """A state which nothing but the root's timer leaves when nobody speaks."""
+    """A state which nothing but the root's timer leaves for certain when nobody speaks."""
     for leaf in ways.open_ended():
         if not any(_leaves_in_silence(ways, leaf)):
             message = (
-                f"when nobody speaks, nothing leaves {leaf.name!r}: the caller hears silence until the last resort; "
-                "it needs an `after`, or `user.idle` rows"
+                f"when nobody speaks, nothing is sure to leave {leaf.name!r}: the caller hears silence until the last "
+                "resort; it needs an `after`, or `user.idle` rows, that end without a guard"
             )
             yield problem("silent-trap", message, leaf)
 
@@ -80,4 +80,4 @@ def silent_trap(ways: Ways) -> Iterator[Problem]:
 def _leaves_in_silence(ways: Ways, leaf: State) -> Iterator[bool]:
     for way in ways.ways[leaf.name]:
         timed = way.event.startswith("after.") and way.owner is not ways.chart.root
-        yield (timed or way.event == "user.idle") and way.lands is not None and leaf in way.exited
+        yield (timed or way.event == "user.idle") and leaf in way.exited and not way.row.guards

@@ -19,13 +19,14 @@ def _running(ways: Ways) -> Iterator[tuple[Invoke, State]]:
 
 
 def unhandled_results(ways: Ways) -> Iterator[Problem]:
-    """A declared trigger of a service that nobody handles."""
+    """A declared trigger of a service that nobody handles; the plain end of one that declares none."""
     for invoke, leaf in _running(ways):
-        service = ways.handler(invoke)
-        for produced in service.produces if service else ():
-            if not ways.rows(leaf, produced.name):
+        if (service := ways.handler(invoke)) is None:
+            continue
+        for event in [produced.name for produced in service.produces] or [f"done.invoke.{invoke.id}"]:
+            if not ways.rows(leaf, event):
                 message = (
-                    f"{invoke.type!r} may come to {produced.name!r}, and {leaf.name!r} does not take it: "
+                    f"{invoke.type!r} may come to {event!r}, and {leaf.name!r} does not take it: "
                     "the caller never hears of it"
                 )
                 yield problem("unhandled-result", message, invoke)

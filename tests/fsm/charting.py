@@ -83,6 +83,10 @@ async def run_agent(session: Any, trigger: Trigger, *, deadline: float = 10.0) -
     """Serve the caller's wish."""
 
 
+async def wave(session: Any, trigger: Trigger) -> None:
+    """Wave to the caller."""
+
+
 REGISTRY = Registry(
     guards=(is_blank, is_duplicate, retries_left),
     reducers=(count_retry, truncate_history, note_end),
@@ -93,7 +97,7 @@ REGISTRY = Registry(
         Action(stop_sts, closes=("sts",)),
         Action(hang_up, needs=("carrier",)),
     ),
-    services=(Service(run_agent, produces=(AgentCompleted, AgentProgress), needs=("sts",)),),
+    services=(Service(run_agent, produces=(AgentCompleted, AgentProgress), needs=("sts",)), wave),
 )
 
 

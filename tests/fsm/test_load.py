@@ -9,7 +9,7 @@ import pytest
 
 import fsm
 from fsm.chart import State, matches
-from fsm.errors import ChartError, Position
+from fsm.errors import ChartError, Position, Problem
 from fsm.load import load_chart, read_chart
 from tests.fsm.charting import REGISTRY, load, write
 
@@ -303,3 +303,12 @@ def test_loose_takes_what_is_not_registered(tmp_path: Path) -> None:
 def test_an_unknown_state_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(ChartError, match="no state is called 'c'"):
         load(tmp_path, TINY).state("c")
+
+
+def test_a_problem_reads_as_a_line() -> None:
+    at = Position("c.yaml", 3, 7)
+
+    assert str(Problem("dead-row", "warning", "never taken", at, "on.x")) == (
+        "c.yaml:3:7: warning: never taken [dead-row] (at on.x)"
+    )
+    assert str(Problem("empty", "error", "nothing")) == "error: nothing [empty]"

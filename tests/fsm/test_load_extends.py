@@ -119,3 +119,22 @@ def test_a_chart_that_is_no_mapping_replaces_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(ChartError, match="the chart needs states"):
         load_chart(write(tmp_path, "id: x\nextends: base.yaml"))
+
+
+def test_a_row_stands_above_what_the_extended_chart_ignores(tmp_path: Path) -> None:
+    base = BASE.replace("  a: {", "  a: {ignore: [user.silent, call.dtmf], ")
+    write(tmp_path, base, "base.yaml")
+
+    chart = load_chart(write(tmp_path, "extends: base.yaml\nstates: {a: {on: {call.dtmf: b}}}", "mine.yaml"))
+
+    assert [row.target for row in chart.state("a").candidates("call.dtmf")] == ["b"]
+    assert [row.target for row in chart.state("a").candidates("user.silent")] == [None]
+
+
+def test_what_the_extended_chart_has_rows_for_is_not_ignored_in_passing(tmp_path: Path) -> None:
+    write(tmp_path, BASE, "base.yaml")
+
+    chart, problems = read_chart(write(tmp_path, "extends: base.yaml\nstates: {a: {ignore: [user.idle]}}", "mine.yaml"))
+
+    assert chart is None
+    assert [problem.code for problem in problems] == ["duplicate-event"]
