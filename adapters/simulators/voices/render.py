@@ -17,6 +17,8 @@ _VOICES: dict[Voice, tuple[str, ...]] = {
     "model": ("-v", "en-gb+m3", "-s", "175", "-p", "40"),
 }
 _TRIMMED = ("norm", "-6", *("silence", "1", "0.01", "1%", "reverse") * 2, "pad", "0", "0.06")
+_FLUENT = ("silence", "-l", "1", "0.05", "2%", "-1", "0.1", "2%")
+"""Pauses of 0.1 s at most: a detector of speech that waits 0.2 s must hear one utterance, not two."""
 
 
 def main() -> None:
@@ -29,7 +31,7 @@ def main() -> None:
             spoken = subprocess.run(["espeak-ng", *_VOICES[voice], "--stdout", text], capture_output=True, check=True)
             clip = folder / clip_name(text, voice)
             line = ("-t", "ul", "-r", "8000", "-c", "1", str(clip))
-            subprocess.run(["sox", "-t", "wav", "-", *line, *_TRIMMED], input=spoken.stdout, check=True)
+            subprocess.run(["sox", "-t", "wav", "-", *line, *_TRIMMED, *_FLUENT], input=spoken.stdout, check=True)
 
 
 if __name__ == "__main__":

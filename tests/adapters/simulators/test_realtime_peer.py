@@ -13,7 +13,7 @@ from adapters.simulators.voices import spoken
 from tests.adapters.simulators.judge import faults_of_client_event, faults_of_server_event
 from tests.adapters.simulators.rawclient import LOUD, QUIET, client_of
 
-GREETING = "Hello, this is Fern Street Books. How can I help you?"
+GREETING = "Welcome to the Corner Shop. How can I help you?"
 TURN = [
     "response.created",
     "rate_limits.updated",

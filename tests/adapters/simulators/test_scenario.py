@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from adapters.simulators.audio import duration_ms, write_stereo_wav
 from adapters.simulators.misbehaviour import Misbehaviour
 from adapters.simulators.realtime import Reply, Request, Rule
+from adapters.simulators.realtime.listening import Detector
 from adapters.simulators.realtime.script import FunctionCall, Progress
 from adapters.simulators.scenario import Scenario, ScenarioError, load_scenario, run_scenario
 from adapters.simulators.voices import clip_name, recorded, spoken
@@ -133,6 +134,15 @@ def test_the_bundled_demo_greets_and_answers_with_recorded_clips() -> None:
     assert clip_name(greeting.text, "model") in shipped()
     assert clip_name(hours.text, "model") in shipped()
     assert duration_ms(spoken(hours.text, "model")) > 8000  # long enough to be interrupted
+
+
+@pytest.mark.parametrize("text", recorded()["caller"].values())
+def test_each_clip_of_the_caller_is_one_utterance_to_the_most_impatient_detector(text: str) -> None:
+    settings = {"type": "server_vad", "silence_duration_ms": 200}
+
+    edges = Detector().hear(spoken(text, "caller") + b"\xff" * 8000, "audio/pcmu", settings)
+
+    assert [edge.kind for edge in edges] == ["started", "stopped"]
 
 
 def shipped() -> set[str]:

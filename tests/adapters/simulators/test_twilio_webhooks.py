@@ -33,9 +33,12 @@ async def close_at_once(socket: ServerConnection, bridge: Bridge) -> None:
 
 
 async def test_the_twiml_decides_where_the_stream_goes() -> None:
-    async with bridged() as bridge, webhooks({"/twilio/voice": [connecting(bridge.url)]}) as hooks:
-        async with TwilioCaller(hooks.url, call_sid="CA1", caller="+1", called="+2", status_path="/twilio/status"):
-            await elapse(0.03)
+    async with (
+        bridged() as bridge,
+        webhooks({"/twilio/voice": [connecting(bridge.url)]}) as hooks,
+        TwilioCaller(hooks.url, call_sid="CA1", caller="+1", called="+2", status_path="/twilio/status"),
+    ):
+        await elapse(0.03)
 
     assert bridge.of("start")[0]["start"]["customParameters"] == {"ctx": "c-81f0"}
     form = {"AccountSid": "AC00000000000000000000000000000001", "CallSid": "CA1", "From": "+1", "To": "+2"}
@@ -72,9 +75,11 @@ async def test_dial_is_a_transfer() -> None:
 
 
 async def test_reject_is_a_call_without_a_stream() -> None:
-    async with webhooks({"/twilio/voice": ['<Response><Reject reason="busy"/></Response>']}) as hooks:
-        async with TwilioCaller(hooks.url) as caller:
-            assert caller.outcome == "rejected"
+    async with (
+        webhooks({"/twilio/voice": ['<Response><Reject reason="busy"/></Response>']}) as hooks,
+        TwilioCaller(hooks.url) as caller,
+    ):
+        assert caller.outcome == "rejected"
 
     assert [event.detail for event in caller.events if event.name == "rejected"] == ["busy"]
 
@@ -99,9 +104,11 @@ async def test_a_broken_stream_asks_the_action_or_does_not(broken: str, asked: i
 
     async with bridged(talk) as bridge:
         answers = {"/twilio/voice": [connecting(bridge.url)], "/twilio/action": ["<Response/>"]}
-        async with webhooks(answers) as hooks:
-            async with TwilioCaller(hooks.url, broken_stream="action" if broken == "action" else "end") as caller:
-                assert await caller.over() == "ended"
+        async with (
+            webhooks(answers) as hooks,
+            TwilioCaller(hooks.url, broken_stream="action" if broken == "action" else "end") as caller,
+        ):
+            assert await caller.over() == "ended"
 
     assert len(hooks.forms("/twilio/action")) == asked
 
@@ -143,18 +150,23 @@ async def test_hanging_up_while_the_webhook_is_asked_is_told() -> None:
 
 
 async def test_aborting_before_a_stream_begins_ends_the_call() -> None:
-    async with webhooks({"/twilio/voice": ['<Response><Pause length="20"/></Response>']}) as hooks:
-        async with TwilioCaller(hooks.url, misbehaviour=Misbehaviour(abort_after_ms=500)) as caller:
-            assert await caller.over() == "aborted"
-            assert caller.now_ms == 500
+    async with (
+        webhooks({"/twilio/voice": ['<Response><Pause length="20"/></Response>']}) as hooks,
+        TwilioCaller(hooks.url, misbehaviour=Misbehaviour(abort_after_ms=500)) as caller,
+    ):
+        assert await caller.over() == "aborted"
+        assert caller.now_ms == 500
 
 
 async def test_requests_and_handshake_are_signed_as_twilio_signs_them() -> None:
     validator = RequestValidator("secret")
 
-    async with bridged() as bridge, webhooks({"/twilio/voice": [connecting(bridge.url)]}) as hooks:
-        async with TwilioCaller(hooks.url, auth_token="secret"):
-            await elapse(0.01)
+    async with (
+        bridged() as bridge,
+        webhooks({"/twilio/voice": [connecting(bridge.url)]}) as hooks,
+        TwilioCaller(hooks.url, auth_token="secret"),
+    ):
+        await elapse(0.01)
 
     path, form, headers = hooks.requests[0]
     assert validator.validate(hooks.url + path, form, headers["x-twilio-signature"])
@@ -162,9 +174,11 @@ async def test_requests_and_handshake_are_signed_as_twilio_signs_them() -> None:
 
 
 async def test_a_proxy_hides_the_real_address() -> None:
-    async with webhooks({"/twilio/voice": [connecting("wss://bot.example.net/media", action=None)]}) as hooks:
-        async with TwilioCaller(hooks.url, auth_token="secret", public_url="https://bot.example.net") as caller:
-            await caller.over()
+    async with (
+        webhooks({"/twilio/voice": [connecting("wss://bot.example.net/media", action=None)]}) as hooks,
+        TwilioCaller(hooks.url, auth_token="secret", public_url="https://bot.example.net") as caller,
+    ):
+        await caller.over()
 
     path, form, headers = hooks.requests[0]
     assert RequestValidator("secret").validate("https://bot.example.net" + path, form, headers["x-twilio-signature"])
