@@ -9,7 +9,7 @@ from fsm.chart import GuardRef, Row
 from fsm.errors import Problem
 from fsm.lint.ways import Way, Ways, problem
 
-__all__ = ["dead_rows", "endless_loops", "repeated_guards", "restarts_parent"]
+__all__ = ["dead_rows", "endless_loops", "idle_reenters", "repeated_guards", "restarts_parent"]
 
 _ON_THEIR_OWN = ("after.", "error.action.", "error.invoke.", "done.invoke.")
 
@@ -81,3 +81,12 @@ def restarts_parent(ways: Ways) -> Iterator[Problem]:
                 f"off while it starts anew; put the row into {again[0].name!r}, or say `reenter: true`"
             )
             yield problem("restarts-parent", message, way.row)
+
+
+def idle_reenters(ways: Ways) -> Iterator[Problem]:
+    """`reenter` without a target: nothing is left, so nothing is entered again (as in XState)."""
+    for rows in _lists(ways):
+        for row in rows:
+            if row.reenter and row.target is None:
+                message = f"`reenter` needs a target: on {row.event!r} the caller's state just goes on, its timers too"
+                yield Problem("idle-reenter", "warning", message, row.at, row.path)

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from fsm.sources import BUNDLED
 from tests.fsm.charting import REGISTRY
 
 TEXT = (BUNDLED / "voice_call.yaml").read_text(encoding="utf-8")
+pytestmark = pytest.mark.timeout(90)  # hundreds of charts are read
 WORDS = ["on", "a", "b", "call.ended", "target", "guard", "actions", "not", "type", "final", "states", "initial", "id",
     "after", "nap", "delays", "invoke", "src", "params", "*", "error.action.*", "reenter", "extends", "entry", "ignore",
     "preempt", "version", "speak", "retries_left", "parallel", "onDone", ".", "#", "..", "", "3s"]  # fmt: skip
