@@ -68,7 +68,8 @@ def _comes_back(way: Way) -> bool:
 
 def _counted(ways: Ways, row: Row) -> bool:
     """Whether the rounds are counted and the count is asked: a guard, and a reducer with a counter."""
-    return bool(row.guards) and any(ref.type.startswith("count_") or "counter" in ref.params for ref in row.actions)
+    counting = [ref for ref in row.actions if ref.type.startswith("count_") or "counter" in ref.params]
+    return bool(row.guards) and any(not ref.type.startswith("reset_") for ref in counting)
 
 
 def restarts_parent(ways: Ways) -> Iterator[Problem]:

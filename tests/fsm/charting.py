@@ -49,6 +49,11 @@ def count_retry(call: CallContext, trigger: Trigger, *, counter: str) -> CallCon
     return call
 
 
+def reset_retries(call: CallContext, trigger: Trigger, *, counter: str) -> CallContext:
+    """Count from the start."""
+    return call
+
+
 def truncate_history(call: CallContext, trigger: Trigger, *, keep: int = 20) -> CallContext:
     """Keep the newest `keep` messages."""
     return call
@@ -89,7 +94,7 @@ async def wave(session: Any, trigger: Trigger) -> None:
 
 REGISTRY = Registry(
     guards=(is_blank, is_duplicate, retries_left),
-    reducers=(count_retry, truncate_history, note_end),
+    reducers=(count_retry, reset_retries, truncate_history, note_end),
     actions=(
         Action(answer, needs=("sts",)),
         speak,
