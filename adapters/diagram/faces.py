@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from adapters.diagram.measure import shortened, text_width
@@ -80,9 +80,15 @@ def frame_face(frame: Frame) -> Face:
     return _face([title, *about, *_notes(frame.notes, frame.name)], 4, 2)
 
 
-def label_face(arrow: Arrow, steps: Sequence[int] = ()) -> Face:
-    """Return the label of an arrow: an event a line, each with its condition; `steps` of a call that took it."""
-    lines = [text for line in arrow.lines for text in _event(line)]
+def label_face(arrow: Arrow, steps: Sequence[int] = (), events: Collection[str] = ()) -> Face:
+    """Return the label of an arrow: an event a line, each with its condition.
+
+    Args:
+        steps: those of a call that took it.
+        events: what it was taken on: these come first, so that they show if the label is cut.
+    """
+    ordered = sorted(arrow.lines, key=lambda line: line.event not in events)
+    lines = [text for line in ordered for text in _event(line)]
     if len(lines) > _LABEL_LINES:
         hidden = len(lines) - _LABEL_LINES + 1
         marks = {line.mark for line in lines[_LABEL_LINES - 1 :]}
@@ -131,7 +137,7 @@ def _event(line: Line) -> list[TextLine]:
 
 
 def _sign(mark: Mark) -> tuple[Run, ...]:
-    sign = {"": "", "+": "+ ", "-": "− ", "~": "~ "}[mark]
+    sign = {"": "", "+": "+\u00a0", "-": "−\u00a0", "~": "~\u00a0"}[mark]
     return (Run(sign, "event"),) if sign else ()
 
 

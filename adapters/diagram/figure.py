@@ -92,7 +92,9 @@ def _order(sketch: Sketch) -> dict[str, int]:
 
 def _link(drawn: Figure, arrow: Arrow, order: dict[str, int], trail: Trail | None) -> Link:
     name = _id(drawn, arrow)
-    face = drawn.faces[name] = label_face(arrow, trail.steps.get((arrow.source, arrow.target), ()) if trail else ())
+    ends = (arrow.source, arrow.target)
+    steps, events = (trail.steps.get(ends, ()), trail.events.get(ends, ())) if trail is not None else ((), ())
+    face = drawn.faces[name] = label_face(arrow, steps, events)
     top, bottom = arrow.source, arrow.target
     members = [order[box.name] for box in drawn.sketch.boxes if top in _frames(drawn.sketch, box.frame)]
     if order[bottom] < min(members, default=order.get(top, 0)):
@@ -124,7 +126,7 @@ def _silent(sketch: Sketch, order: dict[str, int]) -> list[Link]:
     pairs = {(box.name, note.target) for box in sketch.boxes for note in box.notes if note.target}
     links = []
     for source, target in sorted(pairs):
-        if source != target and target in order:
+        if source != target:
             top, bottom = sorted((source, target), key=order.__getitem__)
             links.append(Link(f"silent:{source}:{target}", top, bottom, drawn=False))
     return links

@@ -19,7 +19,6 @@ __all__ = ["Area", "Block", "Grid", "Item", "Link", "arrange"]
 NODE_GAP = 18
 FRAME_PAD = 18
 _BEND_WIDTH = 2
-_PASSES, _REACH, _CLOSE = 4, 30, 10
 _lock = threading.Lock()
 """Graphviz' library keeps state of its own and is not safe in two threads at once."""
 
@@ -239,36 +238,6 @@ def _set_x(grid: Grid, links: list[Link]) -> None:
     places = _layout(lines)
     for item in grid.items.values():
         item.x = round(places[item.name][0])
-    for _ in range(_PASSES):
-        for chain in grid.chains.values():
-            _straighten(grid, chain)
-
-
-def _straighten(grid: Grid, chain: list[Item]) -> None:
-    """Move bends and labels of a link under each other where their neighbours leave room."""
-    for before, item, after in zip(chain, chain[1:], chain[2:], strict=False):
-        rank = grid.ranks()[item.rank]
-        place = rank.index(item)
-        low = max((_clear(other, item) for other in rank[:place]), default=item.x - _REACH)
-        high = min((-_clear(other, item, -1) for other in rank[place + 1 :]), default=item.x + _REACH)
-        for wish in sorted((_nearest(before, item), _nearest(after, item)), key=lambda x: abs(x - item.x)):
-            if wish != item.x and low <= wish <= high and abs(wish - item.x) <= _REACH:
-                item.x = wish
-                break
-
-
-def _clear(other: Item, item: Item, side: int = 1) -> int:
-    """Return how far `item` may come to `other` on its left (or, negated, on its right for `side` -1)."""
-    pad = _CLOSE if other.area == item.area else 2 * FRAME_PAD
-    return side * other.x + (other.width + item.width) // 2 + pad
-
-
-def _nearest(end: Item, item: Item) -> int:
-    """Return the x at `end` from which a line would run straight to `item`."""
-    if end.kind != "block":
-        return end.x
-    reach = max(0, end.width // 2 - 10)
-    return max(end.x - reach, min(item.x, end.x + reach))
 
 
 def _clusters(grid: Grid, parent: str) -> list[str]:

@@ -73,7 +73,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 def _width(character: str, bold: bool) -> int:
-    known = _WIDTHS[bold].get(character)
+    known = _WIDTHS[bold].get(" " if character == "\u00a0" else character)
     if known is not None:
         return known
     if unicodedata.combining(character):

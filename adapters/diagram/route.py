@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from adapters.diagram.grid import FRAME_PAD, Grid, Item
+from adapters.diagram.straight import SIDE, straighten
 
 __all__ = ["Plan", "Point", "Rect", "route"]
 
@@ -41,13 +42,6 @@ class Rect:
     def bottom(self) -> int:
         return self.y + self.height
 
-    @property
-    def centre(self) -> int:
-        return self.x + self.width // 2
-
-    def overlaps(self, other: Rect) -> bool:
-        return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
-
 
 @dataclass(slots=True)
 class Plan:
@@ -60,7 +54,7 @@ class Plan:
     height: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Leg:
     """The part of a link between two ranks: from (`start`, bottom of a rank) to (`end`, top of the next)."""
 
@@ -86,6 +80,7 @@ class _Leg:
 
 def route(grid: Grid, *, margin: int) -> Plan:
     """Return lines and rectangles for everything in `grid`, `margin` pixels from every edge of the picture."""
+    straighten(grid)
     ports = _ports(grid)
     channels = _channels(grid, ports)
     tops, bottoms = _rank_heights(grid, channels, margin)
@@ -115,7 +110,7 @@ def _ports(grid: Grid) -> dict[tuple[str, str, bool], int]:
         links = [link for _, link in sorted(wanted)]
         places = [item.x] * len(links)
         if item.kind == "block":
-            reach = max(0, item.width // 2 - 10)
+            reach = max(0, item.width // 2 - SIDE)
             weights = [grid.weights[link] ** 6 for link in links]
             places = _spread([x for x, _ in sorted(wanted)], weights, item.x - reach, item.x + reach)
         ports.update({(name, link, down): x for link, x in zip(links, places, strict=True)})
@@ -158,6 +153,9 @@ def _set_tracks(legs: list[_Leg]) -> None:
     order: list[_Leg] = []
     for leg in sorted(legs, key=lambda leg: (abs(leg.end - leg.start), leg.start, leg.end)):
         _insert(order, leg)
+    for leg in list(order) * 2:
+        order.remove(leg)
+        _insert(order, leg)
     for place, leg in enumerate(order):
         leg.track = 1 + max((other.track for other in order[:place] if leg.meets(other)), default=-1)
 
@@ -175,7 +173,7 @@ def _crossings(above: _Leg, below: _Leg) -> int:
     """Return how bad it is to have `above` over `below`: its way down and the other's way down to it may cross."""
     if not above.meets(below):
         return 0
-    overlaid = 20 * (abs(above.end - below.start) < _SAME)
+    overlaid = 200 * (abs(above.end - below.start) < _SAME)
     return below.spans(above.end) + above.spans(below.start) + overlaid
 
 

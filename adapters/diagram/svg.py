@@ -14,7 +14,7 @@ from adapters.diagram.faces import ICON_WIDTH, Face, Run, TextLine
 from adapters.diagram.figure import Figure, figure
 from adapters.diagram.ids import element_id
 from adapters.diagram.route import Point, Rect
-from adapters.diagram.theme import ICONS, LEGEND, STYLE
+from adapters.diagram.theme import ICONS, LEGEND, LEGEND_CHANGES, LEGEND_TRAIL, STYLE
 from adapters.diagram.trail import Trail, trail
 from fsm.chart import Chart
 from fsm.diagram import RENDERER, Difference
@@ -38,7 +38,7 @@ def svg(chart: Chart, *, visited: Sequence[Step] | None = None, difference: Diff
     seen = difference.sketch if difference is not None else sketch(chart)
     path = trail(seen, visited) if visited is not None else None
     drawing = figure(path.sketch if path is not None else seen, path)
-    return _Drawing(chart, drawing, path).text()
+    return _Drawing(chart, drawing, path, difference is not None).text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,12 @@ class _Drawing:
     chart: Chart
     figure: Figure
     trail: Trail | None
+    compared: bool
 
     def text(self) -> str:
         shape, plan = self.figure.sketch, self.figure.plan
-        legend = _legend(plan.height)
-        width, height = max(plan.width, 830), plan.height + 84
+        signs = [*LEGEND, *(LEGEND_CHANGES if self.compared else ()), *(LEGEND_TRAIL if self.trail else ())]
+        width, height = max(plan.width, 830), plan.height + 36 + 24 * -(-len(signs) // 3)
         stamp = f'data-chart={quoteattr(self.chart.id)} data-hash="{self.chart.hash}" data-renderer="{RENDERER}"'
         title = f"{shape.title}: the life of a call"
         parts = [
@@ -66,7 +67,7 @@ class _Drawing:
             *(self._edge(name, arrow) for name, arrow in self.figure.arrows.items()),
             self._start(),
             *(self._state(box) for box in shape.boxes),
-            *legend,
+            *_legend(plan.height, signs),
             "</svg>",
         ]
         return "\n".join(parts) + "\n"
@@ -83,10 +84,11 @@ class _Drawing:
     def _state(self, box: Box) -> str:
         rect, face = self.figure.plan.rects[box.name], self.figure.faces[box.name]
         classes = f"state {self.figure.families[box.name]}{_MARKS[box.mark]}{self._seen(self._count(box.name))}"
+        name = "any-state" if box.name == ANY else element_id("state", box.name)
         inner = Rect(rect.x + 4, rect.y + 4, rect.width - 8, rect.height - 8)
         border = _rect(inner, 6, "final") if box.final else ""
         return (
-            f'<g id={quoteattr(element_id("state", box.name))} class="{classes}">{_tip(box)}{_rect(rect, 10)}{border}'
+            f'<g id={quoteattr(name)} class="{classes}">{_tip(box)}{_rect(rect, 10)}{border}'
             f"{self._lines(face, rect)}{self._badge(box.name, rect)}</g>"
         )
 
@@ -105,9 +107,10 @@ class _Drawing:
         count = self._count(name)
         if not count:
             return ""
+        x, y = rect.right - 1, rect.y + rect.height // 2
         return (
-            f'<circle class="badge" cx="{rect.right - 2}" cy="{rect.y + 2}" r="11"/><text class="badge-text" '
-            f'x="{rect.right - 2}" y="{rect.y + 6}" text-anchor="middle">{count}</text>'
+            f'<circle class="badge" cx="{x}" cy="{y}" r="10"/><text class="badge-text" '
+            f'x="{x}" y="{y + 4}" text-anchor="middle">{count}</text>'
         )
 
     def _edge(self, name: str, arrow: Arrow) -> str:
@@ -127,8 +130,6 @@ class _Drawing:
         )
 
     def _start(self) -> str:
-        if "start" not in self.figure.plan.wires:
-            return ""
         (line,) = self.figure.plan.wires["start"]
         x, y = line[0]
         return (
@@ -211,11 +212,11 @@ def _head(before: Point, end: Point) -> str:
     return f'<path class="head" d="M{x} {y}L{x - 5} {y + back}L{x + 5} {y + back}Z"/>'
 
 
-def _legend(top: int) -> list[str]:
-    """Return the meaning of each sign, in two rows below the picture."""
+def _legend(top: int, signs: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the meaning of each sign, in rows of three below the picture."""
     parts = ['<g class="legend">']
     columns = (24, 222, 436)
-    for place, (kind, words) in enumerate(LEGEND):
+    for place, (kind, words) in enumerate(signs):
         x, y = columns[place % 3], top + 24 + 24 * (place // 3)
         parts.append(_sample(kind, x, y))
         parts.append(f'<text x="{x + 34}" y="{y + 4}">{escape(words)}</text>')

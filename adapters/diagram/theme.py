@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FAMILIES", "ICONS", "LEGEND", "STYLE"]
+__all__ = ["FAMILIES", "ICONS", "LEGEND", "LEGEND_CHANGES", "LEGEND_TRAIL", "STYLE"]
 
 FAMILIES = ("sky", "green", "amber", "violet", "rose", "teal")
 """Colours of states, in reading order; the initial and final ones are slate."""
@@ -65,3 +65,5 @@ LEGEND = (
     ("loop", "leaves the state and enters it again"),
 )
 """Each sign with its meaning."""
+LEGEND_CHANGES = (("added", "+ added"), ("removed", "− removed"), ("changed", "~ changed"))
+LEGEND_TRAIL = (("visited", "taken, at these steps"), ("unvisited", "not taken"))

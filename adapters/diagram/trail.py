@@ -18,11 +18,13 @@ class Trail:
         sketch: the sketch, with an arrow for each time-out that fired where none was drawn.
         counts: how often, by name of box and by key of a line in it.
         steps: by the two ends of an arrow, the steps that took it; the first step of a call is 1.
+        events: likewise the events of the lines that it was taken on.
     """
 
     sketch: Sketch
     counts: dict[str, int] = field(default_factory=dict)
     steps: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    events: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
     def count(self, key: str) -> None:
         self.counts[key] = self.counts.get(key, 0) + 1
@@ -38,9 +40,9 @@ def trail(sketch: Sketch, visited: Sequence[tuple[str, str, str]]) -> Trail:
         if state == target and not _loop(path, state, event):
             continue
         path.count(target)
-        arrow = _taken(path.sketch, state, event, target)
-        if arrow is not None:
+        for arrow, line in _taken(path.sketch, state, event, target):
             path.steps.setdefault((arrow.source, arrow.target), []).append(number)
+            path.events.setdefault((arrow.source, arrow.target), set()).add(line.event)
     return path
 
 
@@ -50,7 +52,7 @@ def _fire(path: Trail, state: str, key: str, target: str) -> None:
         if note.key.split(".")[0] == key and note.target == target:
             path.count(f"timer-{name}-{note.key}")
             break
-    line = Line(f"after.{key}")
+    line = Line(_time_out(f"after.{key}"))
     arrows = path.sketch.arrows
     known = next((arrow for arrow in arrows if (arrow.source, arrow.target) == (state, target)), None)
     if known is None:
@@ -78,14 +80,14 @@ def _loop(path: Trail, state: str, event: str) -> bool:
     return False
 
 
-def _taken(sketch: Sketch, state: str, event: str, target: str) -> Arrow | None:
-    """Return the arrow of a step: one of the state itself, else of the frames around it, else of any state."""
+def _taken(sketch: Sketch, state: str, event: str, target: str) -> list[tuple[Arrow, Line]]:
+    """Return the arrow of a step and its line: of the state itself, else of a frame around it, else of any state."""
     for source in _around(sketch, state):
         for arrow in sketch.arrows:
-            ends = (arrow.source, arrow.target) == (source, target)
-            if ends and any(_matches(line.event, event) for line in arrow.lines):
-                return arrow
-    return None
+            for line in arrow.lines if (arrow.source, arrow.target) == (source, target) else ():
+                if _matches(line.event, event):
+                    return [(arrow, line)]
+    return []
 
 
 def _around(sketch: Sketch, state: str) -> list[str]:
@@ -98,4 +100,9 @@ def _around(sketch: Sketch, state: str) -> list[str]:
 
 
 def _matches(pattern: str, event: str) -> bool:
-    return pattern in (event, "*") or (pattern.endswith(".*") and event.startswith(pattern[:-1]))
+    return pattern in (event, "*", _time_out(event)) or (pattern.endswith(".*") and event.startswith(pattern[:-1]))
+
+
+def _time_out(event: str) -> str:
+    """Return how an arrow spells the event of a time-out that fired."""
+    return event.replace("after.", "time-out ", 1)

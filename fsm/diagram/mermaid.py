@@ -53,7 +53,7 @@ def _names(shape: Sketch) -> dict[str, str]:
     starts = [_start(shape, frame.name) for frame in shape.frames]
     for name in [*(box.name for box in shape.boxes), *(frame.name for frame in shape.frames), *starts]:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII)
-        if plain.lower() in _RESERVED or not re.match(r"[A-Za-z_]", plain):
+        if plain.lower() in _RESERVED:
             plain = f"s_{plain}"
         while plain in names.values() and name not in names:
             plain += "_"

@@ -9,7 +9,7 @@ from fsm.chart import Chart, GuardRef, Ref, Row
 
 __all__ = ["action_words", "duration", "guard_words", "leaf_of", "row_words", "short_guard"]
 
-_UNITS = ((3600.0, "h"), (60.0, "m"), (1.0, "s"))
+_UNITS = ((3600, "h"), (60, "m"))
 
 
 def duration(seconds: float) -> str:
