@@ -45,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lines(source: str) -> Iterable[str]:
+    """Return the lines of a file; only a newline ends one: other separators may stand in a JSON text."""
     if source == "-":
-        return sys.stdin.read().splitlines()
+        return sys.stdin.read().split("\n")
     with open(source, encoding="utf-8") as file:
-        return file.read().splitlines()
+        return file.read().split("\n")
