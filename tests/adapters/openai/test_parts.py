@@ -444,6 +444,19 @@ async def test_a_lost_response_keeps_its_whole_function_calls() -> None:
     assert [c.call_id for c in line.calls] == ["call_1"]
 
 
+async def test_while_one_response_is_made_another_is_cancelled() -> None:
+    line = Line()
+    line.worker.request("answer", "")
+    line.worker.opened()
+    line.worker.take(e.ResponseCreated("r1", {}))
+    line.worker.take(e.ResponseCreated("r2", {}))
+    active = line.worker.active_id
+    line.worker.close()
+
+    assert active == "r1"
+    assert line.sent[1:] == [e.CancelResponse("r2")]
+
+
 async def test_errors_about_other_things_do_not_end_a_response() -> None:
     line = Line()
     error = e.PeerError("invalid_request_error", "invalid_value", "c99")

@@ -275,6 +275,18 @@ async def test_a_lost_session_is_replaced_and_told_what_was_said(loss: Script, r
         assert client.usable
 
 
+async def test_messages_that_are_broken_now_and_then_cost_no_session() -> None:
+    async with phone() as (client, notes, peer):
+        session = await started(client, notes, peer)
+        for _ in range(5):
+            for _ in range(7):
+                await session.raw("{")
+            await session.send({"type": "rate_limits.updated", "rate_limits": []})
+        await elapse(1)
+
+        assert notes.of("renewed") == []
+
+
 async def test_what_happens_in_the_gap_reaches_the_new_session() -> None:
     gate = asyncio.Event()
 
@@ -496,10 +508,12 @@ async def test_a_busy_session_is_replaced_at_the_next_quiet_moment() -> None:
             await elapse(10)
             await session.speak("resp_1", "item_1")
         kept = notes.of("renewed")
+        waiting = len(peer.sessions)
         await session.finish("resp_1")
         await notes.next("renewed")
 
         assert kept == []
+        assert waiting == 1
         assert now() == pytest.approx(54 * 60 + 80, abs=1)
         assert (await notes.end_of("answer")).status == "completed"
 
@@ -718,6 +732,8 @@ async def test_neither_key_nor_words_are_logged(caplog: pytest.LogCaptureFixture
     ours = [r for r in caplog.records if r.name.startswith("adapters")]
     assert {r.getMessage() for r in ours} >= {"sts_ready", "sts_lost", "sts_renewed", "model_error"}
     assert not any("secret" in json.dumps(vars(r), default=str) for r in ours)
+    theirs = [r for r in caplog.records if r.name != "websockets.server"]  # it is the peer's, and sees the key
+    assert not any("sk-secret" in r.getMessage() for r in theirs)
 
 
 async def test_a_format_that_the_model_cannot_take_is_refused_at_once() -> None:
