@@ -12,8 +12,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)  # struct linger: on, 0 s: closing sends RS
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """Reset the TCP connection: no close frame, no FIN."""
-    raw = transport.get_extra_info("socket")
-    if raw is not None:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-    transport.abort()
+    """Reset the TCP connection: no close frame, no FIN. No harm if it is closed."""
+    if not transport.is_closing():
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        transport.abort()

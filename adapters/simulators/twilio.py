@@ -82,6 +82,7 @@ class TwilioCaller:
         broken_stream: Literal["action", "end"] = "action",
         misbehaviour: Misbehaviour | None = None,
         parameters: dict[str, str] | None = None,
+        on_event: Callable[[CallEvent], None] = lambda event: None,
     ) -> None:
         """Prepare a call; nothing happens before `dial`.
 
@@ -93,6 +94,7 @@ class TwilioCaller:
             status_path: where the end of the call is posted, if anywhere (`/twilio/status`).
             broken_stream: whether `<Connect>`'s `action` is requested when a socket breaks.
             parameters: `customParameters` of a stream that no TwiML started.
+            on_event: called with each event as it happens.
         """
         self.call_sid = call_sid or "CA" + secrets.token_hex(16)
         self.outcome: Outcome = "live"
@@ -110,6 +112,7 @@ class TwilioCaller:
         self._faults = misbehaviour or Misbehaviour()
         self._parameters = parameters or {}
         self._told = False
+        self._on_event = on_event
         self._mouth = Mouth(mute=self._faults.mute, hiss=self._faults.hiss)
         self._said: list[Heard] = []
         self._paused_until = 0.0
@@ -319,8 +322,9 @@ class TwilioCaller:
         self.streams.append(stream)
         self._note("stream started", stream.ids.stream_sid)
         self._watch.changed()
-        await self._tell_stream(verb, stream.ids, "stream-started")
-        end = await stream.run()
+        async with asyncio.TaskGroup() as tasks:  # a slow callback must not make the caller deaf
+            tasks.create_task(self._tell_stream(verb, stream.ids, "stream-started"))
+            end = await stream.run()
         self._note(f"stream {end}", str(stream.close_code))
         await self._tell_stream(verb, stream.ids, "stream-stopped")
         return stream.close_code == 1006
@@ -328,13 +332,20 @@ class TwilioCaller:
     async def _tell_stream(self, verb: twiml.Stream, ids: StreamIds, event: str, **fields: str) -> None:
         if verb.status_callback:
             of_stream = {"StreamSid": ids.stream_sid, "StreamName": verb.name, "StreamEvent": event}
-            await self._exchange.tell(verb.status_callback, **of_stream, **fields)
+            await self._tell(verb.status_callback, **of_stream, **fields)
 
     async def _tell_status(self) -> None:
         if self._status_path and not self._told:
             self._told = True
             url, seconds = self._exchange.public_url + self._status_path, str(round(self.now_ms / 1000))
-            await self._exchange.tell(url, CallStatus="completed", CallDuration=seconds)
+            await self._tell(url, CallStatus="completed", CallDuration=seconds)
+
+    async def _tell(self, url: str, **fields: str) -> None:
+        """Post to a callback. One that fails changes nothing in the call."""
+        try:
+            await self._exchange.tell(url, **fields)
+        except WebhookError as failed:
+            self.problems.append(str(failed))
 
     async def _talk(self) -> None:
         """Say 20 ms every 20 ms, for as long as the call lives, whether a stream carries it or not."""
@@ -366,7 +377,9 @@ class TwilioCaller:
             self._note(outcome, detail)
 
     def _note(self, name: str, detail: str = "") -> None:
-        self.events.append(CallEvent(self.now_ms, name, detail))
+        event = CallEvent(self.now_ms, name, detail)
+        self.events.append(event)
+        self._on_event(event)
 
 
 def _laid_out(pieces: list[Heard]) -> bytes:

@@ -151,4 +151,4 @@ class Connection:
         with suppress(ConnectionClosed):
             while not self._outbox.empty():
                 await self.socket.send(self._outbox.get_nowait())
-        await self.socket.close(code, reason)
+            await self.socket.close(code, reason)

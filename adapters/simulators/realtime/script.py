@@ -3,7 +3,7 @@
 A request for a reply (`response.create`) is answered by the first of these that applies:
 1. the first `Rule` whose conditions all hold;
 2. what the request's instructions dictate, said word for word: a text in quotation marks, or what follows the colon
-   in the last line that says "say …:", "tell …:", "ask …:" or "answer …:";
+   in the last paragraph's last line with "say …:", "tell …:", "ask …:" or "answer …:";
 3. the next of `replies`;
 4. `default_reply`.
 """
@@ -159,5 +159,6 @@ def _dictated(instructions: str) -> str:
     """Return what the model is told to say word for word, if anything."""
     if quoted := _QUOTED.search(instructions):
         return quoted[1]
-    lines = _DICTATED.findall(instructions)
+    task = instructions.strip().rpartition("\n\n")[2]  # what comes before is what the model is told in every request
+    lines = _DICTATED.findall(task)
     return str(lines[-1]).strip() if lines else ""

@@ -66,7 +66,6 @@ class Turn:
     emit: Emit
     new_item: Callable[[str, dict[str, Any], bool], Item]
     """`new_item(prefix, body, in_conversation)` makes an item and, in a conversation, adds it."""
-    finished: bool = False
     _output: list[Item] = field(default_factory=list)
     _open: _Open | None = None
     _late: list[bytes] = field(default_factory=list)
@@ -91,8 +90,6 @@ class Turn:
 
     def cut(self, reason: str) -> None:
         """End the response now: `client_cancelled` or `turn_detected`."""
-        if self.finished:
-            return
         self._close_item("incomplete")
         self._done("cancelled", reason)
         for sound in self._late[: self.reply.late_deltas]:
@@ -190,7 +187,6 @@ class Turn:
         begun.item.body |= {"content": [content], "status": status}
 
     def _done(self, status: str, why: str) -> None:
-        self.finished = True
         details: dict[str, Any] | None = {"type": status}
         match status:
             case "cancelled" | "incomplete":

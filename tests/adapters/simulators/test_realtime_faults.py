@@ -225,12 +225,13 @@ async def test_a_response_may_end_badly(reply: Reply, details: dict[str, object]
 
 
 async def test_a_response_may_be_done_without_audio() -> None:
-    async with RealtimePeer(Script(replies=[Reply(), Reply(text="Hi", silent=True)])) as peer:
-        async with client_of(peer.url) as client:
-            await client.send("response.create")
-            first = await client.until("response.done")
-            await client.send("response.create")
-            second = await client.until("response.done", 2)
+    script = Script(replies=[Reply(), Reply(text="Hi", silent=True)])
+
+    async with RealtimePeer(script) as peer, client_of(peer.url) as client:
+        await client.send("response.create")
+        first = await client.until("response.done")
+        await client.send("response.create")
+        second = await client.until("response.done", 2)
 
     assert (first["response"]["output"], first["response"]["status"]) == ([], "completed")
     assert second["response"]["output"][0]["content"] == [{"type": "output_audio", "transcript": "Hi"}]
@@ -314,3 +315,42 @@ async def test_garbage_from_a_client_is_a_violation_and_ends_nothing() -> None:
         "invalid_value",
         "missing_required_parameter",
     ]
+
+
+async def test_an_item_may_be_deleted_before_its_transcript_comes() -> None:
+    async with RealtimePeer(Script(utterances=["Hello?"])) as peer, client_of(peer.url) as client:
+        await client.configure()
+        await client.utter()
+        item_id = (await client.until("input_audio_buffer.committed"))["item_id"]
+        await client.send("conversation.item.delete", item_id=item_id)
+        done = await client.until("conversation.item.input_audio_transcription.completed")
+
+    assert (done["item_id"], done["transcript"]) == (item_id, "Hello?")
+
+
+async def test_a_response_may_be_given_some_items_only() -> None:
+    item = {"id": "a", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
+
+    async with RealtimePeer() as peer, client_of(peer.url) as client:
+        await client.send("conversation.item.create", item=item)
+        await client.send("response.create", response={"input": [{"type": "item_reference", "id": "a"}]})
+        await client.until("response.done")
+
+    assert peer.violations == []
+
+
+async def test_a_time_limit_of_a_socket_that_is_already_aborted_is_nothing() -> None:
+    async with RealtimePeer(faults=Faults(time_limit_at_s=3, abort_at_s=3, expired_at_s=3)) as peer:
+        async with client_of(peer.url) as client:
+            await client.socket.wait_closed()
+        await peer.until(lambda: peer.open_sockets == 0)
+
+    assert len(peer.connections) == 1
+
+
+async def test_a_peer_that_never_listened_can_be_stopped() -> None:
+    peer = RealtimePeer()
+
+    await peer.stop()
+
+    assert peer.open_sockets == 0

@@ -412,6 +412,7 @@ async def test_the_script_chooses_by_rule_then_quotation_then_order() -> None:
         ("Say that you did not catch the answer, and ask once more: Which one?", "Which one?"),
         ("Now do only this: Greet the caller.", "Scripted."),
         ("Say: ", "Scripted."),
+        ("You answer calls and are brief: two sentences.\n\nNow do only this: Say good-bye.", "Scripted."),
         ('Say "Good bye." and nothing else: be brief.', "Good bye."),
     ],
 )  # fmt: skip

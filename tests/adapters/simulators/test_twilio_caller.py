@@ -166,6 +166,19 @@ async def test_heard_silence_waits_for_the_end_of_what_is_audible() -> None:
     assert since == 2200
 
 
+async def test_silence_that_is_played_is_not_heard() -> None:
+    async def talk(socket: ServerConnection, bridge: Bridge) -> None:
+        sid = await first_sid(socket)
+        await socket.send(media(sid, b"\xff" * 4000))
+        await socket.send(mark(sid, "m"))
+        await bridge.read(socket)
+
+    async with bridged(talk) as bridge, TwilioCaller(bridge.url) as caller:
+        await caller.elapse(200)
+        assert caller.streams[0].playback.next_mark_ms == 500
+        assert (caller.silent_ms, caller.heard_ms) == (0, 200)
+
+
 async def test_heard_silence_waits_for_an_answer_to_what_was_said() -> None:
     async def talk(socket: ServerConnection, bridge: Bridge) -> None:
         sid = await first_sid(socket)

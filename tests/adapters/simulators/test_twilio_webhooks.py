@@ -124,6 +124,38 @@ async def test_the_stream_tells_its_status() -> None:
     assert told == [("stream-started", sid, "s1"), ("stream-stopped", sid, "s1")]
 
 
+async def test_a_callback_that_fails_changes_nothing_in_the_call() -> None:
+    async with bridged() as bridge:
+        answers = {"/twilio/voice": [connecting(bridge.url, status="http://127.0.0.1:9/status")]}
+        async with webhooks(answers) as hooks, TwilioCaller(hooks.url) as caller:
+            await caller.elapse(50)
+
+    assert caller.outcome == "hung_up"
+    assert len(bridge.of("media")) == 2
+    assert caller.problems == ["127.0.0.1:9 did not answer: ConnectionRefusedError"] * 2
+
+
+async def test_events_are_told_as_they_happen() -> None:
+    told: list[str] = []
+
+    async with bridged() as bridge, TwilioCaller(bridge.url, on_event=lambda event: told.append(event.name)) as caller:
+        assert told == ["stream started"]
+
+    assert told == [event.name for event in caller.events] == ["stream started", "hung_up", "stream hung_up"]
+
+
+async def test_an_answer_may_have_no_length() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        got = await post_form(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {}, {})
+
+    assert got.body == "all of it"
+
+
 async def test_a_stream_that_cannot_be_opened_is_told_and_asks_the_action() -> None:
     text = connecting("ws://127.0.0.1:9/media", status="/twilio/stream-status")
     answers = {"/twilio/voice": [text], "/twilio/action": ["<Response/>"]}
