@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.diagram.measure import shortened, text_width
 from fsm.diagram.sketch import ANY, Arrow, Box, Frame, Line, Mark, Note
@@ -67,7 +67,7 @@ class Face:
 def box_face(box: Box) -> Face:
     """Return the face of a state: its name, what runs while it lasts, its time-outs, and what enters it again."""
     look = "any" if box.name == ANY else "name"
-    lines = [TextLine((*_sign(box.mark), Run(shortened(box.name, 40), look)), height=_NAME_HEIGHT, mark=box.mark)]
+    lines = [TextLine(_signed(box.mark, Run(shortened(box.name, 40), look)), height=_NAME_HEIGHT, mark=box.mark)]
     lines += _notes(box.notes, box.name)
     lines += _loops(box)
     return _face(lines, _PAD_X, _PAD_Y)
@@ -75,7 +75,7 @@ def box_face(box: Box) -> Face:
 
 def frame_face(frame: Frame) -> Face:
     """Return the title of a compound state, with what it is for and what runs in it."""
-    title = TextLine((*_sign(frame.mark), Run(frame.name, "name")), height=_NAME_HEIGHT, mark=frame.mark)
+    title = TextLine(_signed(frame.mark, Run(frame.name, "name")), height=_NAME_HEIGHT, mark=frame.mark)
     about = [TextLine((Run(shortened(frame.description, _ABOUT_LIMIT), "about"),))] if frame.description else []
     return _face([title, *about, *_notes(frame.notes, frame.name)], 4, 2)
 
@@ -103,8 +103,7 @@ def label_face(arrow: Arrow, steps: Sequence[int] = (), events: Collection[str] 
 def _notes(notes: Iterable[Note], name: str) -> list[TextLine]:
     lines = []
     for note in notes:
-        was = (Run(note.was, "was"), Run(" ")) if note.was else ()
-        runs = (*_sign(note.mark), *was, Run(shortened(note.text, 48), "new" if note.was else "plain"))
+        runs = _signed(note.mark, Run(shortened(note.text, 48), "new" if note.was else "plain"), note.was)
         icon = "⏱" if note.kind == "timer" else "⚙"
         tip = f"{icon} {note.text}"
         lines.append(TextLine(runs, note.kind, note.mark, key=f"{note.kind}-{name}-{note.key}", tip=tip))
@@ -114,7 +113,7 @@ def _notes(notes: Iterable[Note], name: str) -> list[TextLine]:
 def _loops(box: Box) -> list[TextLine]:
     return [
         TextLine(
-            (*_sign(line.mark), Run(shortened(line.text, 48))),
+            _signed(line.mark, Run(shortened(line.text, 48))),
             "loop",
             line.mark,
             key=f"edge-{box.name}-{box.name}-{place}",
@@ -127,7 +126,7 @@ def _loops(box: Box) -> list[TextLine]:
 def _event(line: Line) -> list[TextLine]:
     """Return a label's line, or two if the condition is long."""
     was = (Run(line.was, "was"), Run(" ")) if line.was else ()
-    event = (*_sign(line.mark), Run(shortened(line.event, _GUARD_LIMIT), "event"))
+    event = _signed(line.mark, Run(shortened(line.event, _GUARD_LIMIT), "event"))
     if not line.guard and not was:
         return [TextLine(event, mark=line.mark)]
     guard = Run(f"[{shortened(line.guard, _GUARD_LIMIT)}]" if line.guard else "", "guard")
@@ -136,9 +135,12 @@ def _event(line: Line) -> list[TextLine]:
     return [TextLine(event, mark=line.mark), TextLine((*was, guard), mark=line.mark)]
 
 
-def _sign(mark: Mark) -> tuple[Run, ...]:
+def _signed(mark: Mark, run: Run, was: str = "") -> tuple[Run, ...]:
+    """Return a piece of text with its sign, and between them the older wording if there is one."""
     sign = {"": "", "+": "+\u00a0", "-": "−\u00a0", "~": "~\u00a0"}[mark]
-    return (Run(sign, "event"),) if sign else ()
+    if not was:
+        return (replace(run, text=sign + run.text),)
+    return (Run(sign), Run(was, "was"), replace(run, text=f"\u00a0{run.text}"))
 
 
 def _face(lines: Iterable[TextLine], pad_x: int, pad_y: int) -> Face:

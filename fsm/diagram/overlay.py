@@ -51,7 +51,14 @@ def _marked(old: _P | None, new: _P) -> _P:
     if old is None:
         return replace(new, mark="+", notes=tuple(replace(note, mark="+") for note in new.notes))
     changed = _looks(old) != _looks(new)
-    return replace(new, mark="~" if changed else "", notes=_notes(old.notes, new.notes))
+    details = _details(old.details, new.details)
+    return replace(new, mark="~" if changed else "", notes=_notes(old.notes, new.notes), details=details)
+
+
+def _details(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines of a tooltip with signs, what was removed last."""
+    signed = [line if line in old else f"+ {line}" for line in new]
+    return (*signed, *(f"− {line}" for line in old if line not in new))
 
 
 def _looks(part: Box | Frame) -> tuple[object, ...]:

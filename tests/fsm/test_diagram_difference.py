@@ -204,6 +204,15 @@ def test_sketch_keeps_what_was_removed() -> None:
     assert arrows["live", "over"].mark == "-"
 
 
+def test_tooltip_of_a_changed_state_signs_what_differs() -> None:
+    shape = compare(chart_of(SMALL), chart_of(changed(("[refuse_tool]", "[note_tool]")))).sketch
+
+    details = shape.box("helping").details
+    assert "+ tool.called / note_tool" in details
+    assert details[-1] == "− tool.called / refuse_tool"
+    assert shape.box("helping").mark == "~"
+
+
 def test_arrow_with_one_new_line_is_changed_and_shows_it_first() -> None:
     shape = compare(
         chart_of(SMALL), chart_of(changed(("call.started:", "call.held: {target: talking}\n      call.started:")))

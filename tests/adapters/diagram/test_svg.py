@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -134,6 +138,22 @@ def test_nothing_collides_in_any_chart(chart: Chart) -> None:
 
 def test_same_chart_gives_the_same_bytes() -> None:
     assert svg(chart_of(SMALL)) == svg(chart_of(SMALL))
+
+
+def test_bytes_do_not_depend_on_the_process() -> None:
+    program = (
+        "from adapters.diagram.svg import svg; from fsm import load_chart; print(svg(load_chart('eager', loose=True)))"
+    )
+    folder = Path(__file__).parents[3]
+
+    def drawn(seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        run = subprocess.run(
+            [sys.executable, "-c", program], env=environment, cwd=folder, capture_output=True, check=True
+        )
+        return run.stdout.decode()
+
+    assert drawn("1") == drawn("2")
 
 
 def test_ids_are_stable_and_unique() -> None:
