@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import timeit
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,36 @@ def test_names_of_any_spelling_survive_the_envelope(stream: str, name: str) -> N
 
     assert json.loads(codec.send(Play("f39/"))) == {"event": "media", "streamSid": stream, "media": {"payload": "f39/"}}
     assert json.loads(codec.send(Mark(name))) == {"event": "mark", "streamSid": stream, "mark": {"name": name}}
+
+
+def test_a_frame_costs_less_than_the_json_tree_it_stands_for() -> None:
+    payload = base64.b64encode(bytes(range(160))).decode()
+    frames = [media(payload, chunk=str(number), timestamp=str(number * 20)) for number in range(1, 3001)]
+    play = Play(payload)
+
+    def heard() -> None:
+        receive = started_codec().receive
+        for frame in frames:
+            receive(frame)
+
+    def said() -> None:
+        send = started_codec().send
+        for _ in frames:
+            send(play)
+
+    def parsed() -> None:
+        for frame in frames:
+            json.loads(frame)
+
+    def written() -> None:
+        for _ in frames:
+            json.dumps({"event": "media", "streamSid": STREAM, "media": {"payload": payload}})
+
+    hearing, saying, parsing, writing = (
+        min(timeit.repeat(f, number=1, repeat=7)) for f in (heard, said, parsed, written)
+    )
+    assert hearing < parsing
+    assert saying * 3 < writing
 
 
 def test_nothing_is_said_before_the_start() -> None:

@@ -254,6 +254,27 @@ async def test_hanging_up_closes_the_socket_and_leaves_the_rest_to_the_action_ur
     assert heard.log == [("closed", "hang_up")]
 
 
+async def test_what_is_queued_when_a_leg_is_closed_is_cut() -> None:
+    async with served() as line, line.stream() as (peer, leg, _):
+        await elapse(0.1)  # the writer waits for something to send
+        leg.play(SILENCE)
+        leg.close()
+        received = [frame async for frame in peer]
+
+    assert received == []
+
+
+async def test_a_leg_whose_peer_has_gone_cannot_be_transferred_any_more() -> None:
+    async with served() as line:
+        call = line.calls.see(CALL)
+        async with line.stream() as (_, leg, heard):
+            pass
+        await heard.closed.wait()
+        await leg.transfer("+15550123")
+
+    assert call.transfer_target == ""
+
+
 async def test_hanging_up_a_call_that_our_webhook_never_saw_closes_the_socket() -> None:
     async with served() as line, line.stream() as (_, leg, heard):
         await leg.hang_up()
@@ -319,6 +340,26 @@ async def test_a_peer_that_lets_too_much_pile_up_is_let_go() -> None:
         await heard.closed.wait()
 
     assert heard.log == [("closed", "the peer does not read")]
+
+
+async def test_a_peer_that_reads_may_be_sent_any_amount() -> None:
+    async with served(queue_limit=1_000_000) as line, line.stream() as (peer, leg, heard):
+        for _ in range(5):
+            leg.play("/" * 600_000)
+            await peer.recv()
+
+        assert not heard.closed.is_set()
+
+
+async def test_what_was_taken_back_counts_no_more() -> None:
+    async with served(queue_limit=1_000_000) as line, line.stream() as (peer, leg, heard):
+        for _ in range(5):
+            leg.play("/" * 600_000)
+            leg.clear()
+        sent = [json.loads(await peer.recv())["event"] for _ in range(5)]
+
+        assert sent == ["clear"] * 5
+        assert not heard.closed.is_set()
 
 
 async def unread_socket(address: str) -> asyncio.StreamWriter:
@@ -428,6 +469,28 @@ async def test_a_server_that_cannot_refuse_with_a_reason_closes() -> None:
     assert peer.sent == [{"type": "websocket.close", "code": 1008}]
 
 
+async def test_a_peer_that_leaves_before_its_start_ends_quietly() -> None:
+    peer = Asgi({"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1006})
+
+    await application(FakeDesk())({"type": "websocket"}, peer.receive, peer.send)
+
+    assert peer.sent == [{"type": "websocket.accept"}]
+
+
+async def test_a_peer_that_leaves_while_it_is_refused_ends_quietly() -> None:
+    class Gone(Asgi):
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            if message["type"] == "websocket.close":
+                raise OSError("the peer is gone")
+
+    peer = Gone({"type": "websocket.connect"}, {"type": "websocket.receive", "text": "no JSON"})
+
+    await application(FakeDesk())({"type": "websocket"}, peer.receive, peer.send)
+
+    assert peer.sent[-1] == {"type": "websocket.close", "code": 1007, "reason": "twilio: a frame is not JSON"}
+
+
 async def test_a_server_that_never_confirms_our_close_is_not_waited_for() -> None:
     desk = FakeDesk()
     peer = Asgi({"type": "websocket.connect"}, {"type": "websocket.receive", "text": start()})
@@ -457,6 +520,28 @@ async def test_a_peer_that_goes_while_we_write_is_only_a_closed_socket() -> None
     await serving
 
     assert heard.log == [("closed", "the peer closed")]
+
+
+async def test_closing_in_the_instant_in_which_a_peer_is_given_up_is_harmless() -> None:
+    class Stuck(Asgi):
+        async def send(self, message: Any) -> None:
+            if message["type"] == "websocket.send":
+                await asyncio.Event().wait()
+
+    desk = FakeDesk()
+    peer = Stuck({"type": "websocket.connect"}, {"type": "websocket.receive", "text": start()})
+    serving = asyncio.create_task(application(desk)({"type": "websocket"}, peer.receive, peer.send))
+    leg, heard = await desk.legs.get()
+    leg.play(SILENCE)
+    await elapse(0)
+    loop, failures = asyncio.get_running_loop(), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+
+    loop.call_at(loop.time() + 10 + 1e-10, leg.close, "call over")
+    await serving
+
+    assert failures == []
+    assert heard.log == [("closed", "call over")]
 
 
 async def test_a_server_that_cancels_us_still_has_the_call_told() -> None:
