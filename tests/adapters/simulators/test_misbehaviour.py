@@ -40,6 +40,15 @@ async def test_abort_may_be_asked_for() -> None:
     assert bridge.codes == [1006]
 
 
+async def test_breaking_a_line_twice_is_no_harm() -> None:
+    async with bridged() as bridge, TwilioCaller(bridge.url) as caller:
+        await caller.elapse(10)
+        caller.streams[0].abort()
+        caller.streams[0].abort()
+
+    assert bridge.codes == [1006]
+
+
 async def test_no_media() -> None:
     _, bridge = await call(Misbehaviour(no_media=True))
 

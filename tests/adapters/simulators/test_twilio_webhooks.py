@@ -9,7 +9,7 @@ from websockets.asyncio.server import ServerConnection
 
 from adapters.simulators import twiml
 from adapters.simulators.misbehaviour import Misbehaviour
-from adapters.simulators.twilio import TwilioCaller
+from adapters.simulators.twilio import CallEvent, TwilioCaller
 from adapters.simulators.twiml import Dial, HangUp, Other, Pause, Reject, Stream, TwimlError
 from adapters.simulators.webhook import WebhookError, post_form
 from tests.adapters.simulators.rawserver import Bridge, bridged, elapse, first_sid, webhooks
@@ -142,6 +142,27 @@ async def test_events_are_told_as_they_happen() -> None:
         assert told == ["stream started"]
 
     assert told == [event.name for event in caller.events] == ["stream started", "hung_up", "stream hung_up"]
+
+
+async def test_verbs_behind_a_stream_that_cannot_be_opened_run() -> None:
+    text = connecting("ws://127.0.0.1:9/media", action=None).replace("</Response>", "<Say>Sorry</Say></Response>")
+
+    async with webhooks({"/twilio/voice": [text]}) as hooks, TwilioCaller(hooks.url) as caller:
+        assert await caller.over() == "ended"
+
+    assert [event.detail for event in caller.events if event.name == "Say"] == ["Sorry"]
+
+
+async def test_a_listener_that_raises_is_not_hidden() -> None:
+    def listen(event: CallEvent) -> None:
+        if event.name == "webhook":
+            raise LookupError(event.detail)
+
+    async with webhooks({"/twilio/voice": ["<Response/>"]}) as hooks:
+        caller = TwilioCaller(hooks.url, on_event=listen)
+        await caller.dial()
+        with pytest.raises(LookupError, match="/twilio/voice 200"):
+            await caller.hang_up()
 
 
 async def test_an_answer_may_have_no_length() -> None:
