@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 from adapters.sts.openai import events as e
@@ -17,6 +18,31 @@ from fsm.errors import ProtocolError
 __all__ = ["ModelSession", "open_session"]
 
 
+_EVENT_ID = re.compile(r'"event_id": ?"([^"]*)"')
+_HEAD = 300  # characters in which an event's id stands
+
+
+class _Repeats:
+    """Tells an event that comes twice in a row from two that are alike, such as two pieces of silence.
+
+    OpenAI gives each event an id of its own. A server that gives one id to different events has none to go by.
+    """
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._last_id = ""
+        self._are_unique = True
+
+    def has_come_before(self, message: str) -> bool:
+        found = _EVENT_ID.search(message, 0, _HEAD)
+        event_id = found[1] if found else ""
+        same = message == self._last
+        if event_id and event_id == self._last_id and not same:
+            self._are_unique = False
+        self._last, self._last_id = message, event_id
+        return same and event_id != "" and self._are_unique
+
+
 class ModelSession:
     """An open socket, and what the session on it knows."""
 
@@ -24,6 +50,7 @@ class ModelSession:
         self._transport = transport
         self._codec = RealtimeCodec()
         self._ids = ids
+        self._repeats = _Repeats()
         self.settings = settings
         self.session_id = ""
         self.opened_at = clock.now()
@@ -48,7 +75,10 @@ class ModelSession:
             Disconnected: the socket is gone.
             ProtocolError: a message cannot be understood; the next one may be.
         """
-        return self._codec.receive(await self._transport.receive())
+        message = await self._transport.receive()
+        while self._repeats.has_come_before(message):
+            message = await self._transport.receive()
+        return self._codec.receive(message)
 
     def configure(self, settings: translate.Body, *, voice_is_fixed: bool) -> None:
         """Send what differs from the settings in force."""
@@ -93,13 +123,15 @@ async def open_session(
 
 async def _agree(session: ModelSession, clock: Clock) -> None:
     """See the session created and our settings accepted."""
+    is_created = False
     try:
         while True:
             match await session.receive():
-                case e.SessionCreated(session_id=session_id, expires_at=expires_at):
-                    session.session_id = session_id
-                    if expires_at is not None:
-                        session.lifetime = expires_at - clock.wall()
+                case e.SessionCreated() as event if not is_created:
+                    is_created = True
+                    session.session_id = event.session_id
+                    if event.expires_at is not None:
+                        session.lifetime = event.expires_at - clock.wall()
                     session.send(e.UpdateSession(session.settings))
                 case e.SessionUpdated() as updated:
                     _confirm(updated, session.settings)
