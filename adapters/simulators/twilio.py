@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias, assert_never
 
 from websockets.exceptions import InvalidHandshake
 
@@ -55,7 +55,17 @@ class CallEvent:
 
 
 class TwilioCaller:
-    """One call.
+    """One call. Nothing happens before `dial`.
+
+    Args:
+        url: base address of the server, or the address of its media socket.
+        speed: how many seconds of the call pass in one of the loop's.
+        auth_token: sign the webhooks and the handshake with it.
+        public_url: the address that Twilio knows, where the server at `url` stands behind a proxy.
+        status_path: where the end of the call is posted, if anywhere (`/twilio/status`).
+        broken_stream: whether `<Connect>`'s `action` is requested when a socket breaks.
+        parameters: `customParameters` of a stream that no TwiML started.
+        on_event: called with each event as it happens.
 
     Attributes:
         call_sid: the call's id (CA…).
@@ -84,18 +94,6 @@ class TwilioCaller:
         parameters: dict[str, str] | None = None,
         on_event: Callable[[CallEvent], None] = lambda event: None,
     ) -> None:
-        """Prepare a call; nothing happens before `dial`.
-
-        Args:
-            url: base address of the server, or the address of its media socket.
-            speed: how many seconds of the call pass in one of the loop's.
-            auth_token: sign the webhooks and the handshake with it.
-            public_url: the address that Twilio knows, where the server at `url` stands behind a proxy.
-            status_path: where the end of the call is posted, if anywhere (`/twilio/status`).
-            broken_stream: whether `<Connect>`'s `action` is requested when a socket breaks.
-            parameters: `customParameters` of a stream that no TwiML started.
-            on_event: called with each event as it happens.
-        """
         self.call_sid = call_sid or "CA" + secrets.token_hex(16)
         self.outcome: Outcome = "live"
         self.transferred_to: str | None = None
@@ -296,6 +294,8 @@ class TwilioCaller:
                 await self.elapse(seconds * 1000)
             case twiml.Other(tag, text):
                 self._note(tag, text)
+            case _:
+                assert_never(verb)
         return rest
 
     async def _stream(self, verb: twiml.Stream, rest: list[twiml.Verb]) -> list[twiml.Verb]:
