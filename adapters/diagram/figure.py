@@ -62,6 +62,8 @@ def figure(sketch: Sketch, trail: Trail | None = None) -> Figure:
             drawn.upwards.add(link.name)
     links += _silent(sketch, order)
     links.append(Link("start", "start:", sketch.initial, weight=_MAIN_WEIGHT))
+    around = _frames(sketch, sketch.box(sketch.initial).frame)
+    links += [Link("silent:start", "start:", frame, drawn=False) for frame in around[-1:]]
     blocks = [Block("start:", _START, _START), *_blocks(drawn, links)]
     areas = []
     for frame in sketch.frames:

@@ -205,6 +205,13 @@ def test_a_call_is_read_from_top_to_bottom() -> None:
     assert all(bottom < top for bottom, top in edges)
 
 
+def test_call_that_begins_inside_frames_begins_above_them() -> None:
+    root = read(svg(chart_of(DEEP)))
+    start, _ = lines(root)["initial"][0]
+
+    assert start[1] < min(frame.top for frame in boxes(root, "frame"))
+
+
 def test_arrow_of_a_frame_starts_at_its_border() -> None:
     root = read(svg(chart_of(SMALL)))
     (frame,) = boxes(root, "frame")
