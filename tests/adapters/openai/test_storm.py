@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed
 
 from adapters.sts.openai.client import OpenAiClient
 from fsm.context import CallContext
+from tests.adapters.openai.calls import speech, transcribe
 from tests.adapters.openai.peer import PCMU, Notes, Peer, PeerSession, elapse, phone, silence
-from tests.adapters.openai.test_client import speech, transcribe
 
 Deed = Callable[[], Awaitable[None]]
 
