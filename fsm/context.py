@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fsm import triggers as t
@@ -23,7 +22,16 @@ EndReason = Literal[
 ]  # fmt: skip
 """Why a call ended."""
 END_REASONS: frozenset[str] = frozenset(get_args(EndReason))
-EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class _Nothing(dict[str, Any]):
+    """An empty dict that stays empty: a value like any other to whoever makes JSON of it."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise TypeError("a call's facts are replaced, never changed")
+
+
+EMPTY: Mapping[str, Any] = _Nothing()
 """Nothing, shared by all calls."""
 _SEEN = 64  # item ids remembered so that a repeated transcript is recognised
 _PENDING = 32  # function calls that may wait for their output

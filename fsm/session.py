@@ -124,35 +124,16 @@ class Session(CallHandle):
 
     # -- what the manager uses -------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Enter the chart."""
-        first = begin(self.machine, self.snapshot.context)
+    def start(self, first: Step | None = None) -> None:
+        """Enter the chart, or do what follows from `first`."""
+        first = first or begin(self.machine, self.snapshot.context)
         self.snapshot = first.after
         self._enqueue_step(first)
 
-    def resume(self, snapshot: Snapshot, timers: list[tuple[int, str, float]], lost: Trigger) -> None:
-        """Continue a call that was stored: no way into a state goes past the chart.
-
-        Args:
-            snapshot: as it was committed.
-            timers: (node, key, seconds left) as `timers_left` gave them.
-            lost: its first trigger. A call loaded in a final state runs that state's entry block again instead.
-        """
-        self.snapshot = snapshot
-        ending = self.machine.endings.get(snapshot.state)
-        if ending is not None:
-            self._enqueue_step(Step(lost, ending, snapshot, snapshot._replace(seq=snapshot.seq + 1)))
-            return
-        now = self.clock.now()
-        for index, key, left in timers:
-            timer = next((t for t in self.machine.nodes[index].timers if t.key == key), None)
-            if timer is not None:
-                self.visits.timers.arm(timer, index, snapshot.visits[index], now + left)
-        self.post(lost)
-
-    def timers_left(self) -> list[tuple[int, str, float]]:
-        """Return (node, key, seconds left) of the timers that run: a server's downtime is not to count."""
-        return self.visits.timers.left()
+    def record(self, *faults: str) -> None:
+        """Remember failures that nobody can do anything about; the newest."""
+        if faults:
+            self.faults = (*self.faults, *faults)[-_FAULTS:]
 
     async def wait_closed(self) -> None:
         """Return once a final state is committed."""
@@ -211,7 +192,7 @@ class Session(CallHandle):
                 outcome = step(self.machine, self.snapshot, item)
                 if isinstance(outcome, Refusal):
                     self.refused += 1
-                    self._record(outcome.faults)
+                    self.record(*outcome.faults)
                     self._tell("on_refusal", outcome)
                 else:
                     await self._perform(outcome)
@@ -228,7 +209,7 @@ class Session(CallHandle):
         """Commit a step and do what follows from it."""
         row = done.row
         self.snapshot = done.after
-        self._record(done.faults)
+        self.record(*done.faults)
         self._tell("on_commit", done)
         if row.exited:
             self.visits.end(row.exited)
@@ -248,7 +229,7 @@ class Session(CallHandle):
         if row.leaving:
             await self._run_block("exit", row.leaving, done, effects, stubborn=True)
         if row.exited:
-            self._record(self.visits.undo(row.exited))
+            self.record(*self.visits.undo(row.exited))
         if row.own:
             await self._run_block("transition", row.own, done, effects, stubborn=False)
         if row.entering:
@@ -326,7 +307,7 @@ class Session(CallHandle):
     def _failed(self, action: Bound, done: Step, outcome: str, error: str) -> None:
         """Turn a failure into a trigger; in a final state, or while one is being handled, only record it."""
         if done.row.final or isinstance(done.trigger, ActionFailed):
-            self._record((f"action {action.name}: {error or outcome}",))
+            self.record(f"action {action.name}: {error or outcome}")
             return
         failure = ActionFailed(name=f"error.action.{action.name}", error=error, timed_out=outcome != "failed")
         inbox = self._inbox
@@ -350,11 +331,11 @@ class Session(CallHandle):
         self._wake_waiters("closed")
 
     async def _settle(self) -> None:
-        self._record(self.visits.undo(range(len(self.machine.nodes) - 1, -1, -1)))
+        self.record(*self.visits.undo(range(len(self.machine.nodes) - 1, -1, -1)))
         closing = Bound("aclose", _close_ports, 0, is_async=True, deadline=_CLOSING)
         outcome, error = await self._run_async(closing, _SETTLING, cancellable=False)
         if outcome != "done":
-            self._record((f"closing the line: {error or outcome}",))
+            self.record(f"closing the line: {error or outcome}")
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -366,10 +347,6 @@ class Session(CallHandle):
         self._wake_waiters("settled")
 
     # -- small things ----------------------------------------------------------------------------
-
-    def _record(self, faults: tuple[str, ...]) -> None:
-        if faults:
-            self.faults = (*self.faults, *faults)[-_FAULTS:]
 
     async def _until(self, what: str) -> None:
         if not getattr(self, what):

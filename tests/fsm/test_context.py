@@ -227,3 +227,10 @@ def test_changed_context_differs_in_what_changed_alone() -> None:
 def test_context_has_no_facts_but_its_own() -> None:
     with pytest.raises(KeyError):
         changed(CALL, turns=4)  # type: ignore[call-arg]  # a typing error
+
+
+def test_the_shared_nothing_stays_empty() -> None:
+    with pytest.raises(TypeError, match="replaced, never changed"):
+        CallContext().counters["silence"] = 1  # type: ignore[index]
+
+    assert CallContext().counters == {}

@@ -7,7 +7,6 @@ from dataclasses import fields
 
 from fsm.ports import CallPorts
 from fsm.session import Session
-from fsm.step import Snapshot
 from fsm.triggers import (
     CallDtmf,
     CallLost,
@@ -489,48 +488,3 @@ async def test_the_line_is_closed_before_the_call_is_settled_and_a_failure_there
 
     assert LOG[-1] == "aclose"
     assert session.faults[-1] == "closing the line: OSError"
-
-
-async def test_a_call_loaded_after_a_crash_is_lost_first() -> None:
-    chart = FLAT.replace(
-        "call.ended: {target: end}", "call.ended: {target: end}\n      call.lost: {target: y, actions: [a]}"
-    )
-    machine = a_machine(chart)
-    session = a_session(machine, start=False)
-
-    session.resume(Snapshot("x", session.context, (1, 1, 0, 0), 7), [], CallLost())
-    await elapse(0)
-
-    assert LOG == ["out_x", "a", "in_y"]
-    assert session.snapshot.seq == 8
-    await ended(session)
-
-
-async def test_a_call_loaded_closed_but_not_settled_runs_its_closing_actions_again() -> None:
-    session = a_session(a_machine(FLAT), start=False)
-
-    session.resume(Snapshot("end", session.context, (1, 1, 0, 1), 9), [], CallLost())
-    await session.wait_settled()
-
-    assert LOG == ["in_end", "boom", "c", "out_end", "out_root"]
-    assert session.closed
-
-
-async def test_a_timer_goes_on_where_the_crash_left_it() -> None:
-    chart = """
-        id: t
-        initial: x
-        delays: {patience: 10s}
-        on: {call.ended: {target: end}, call.lost: {actions: [a]}}
-        states:
-          x: {after: {patience: {target: end}}}
-          end: {type: final}
-    """
-    session = a_session(a_machine(chart), start=False)
-    began = session.clock.now()
-
-    session.resume(Snapshot("x", session.context, (1, 1, 0), 3), [(1, "patience", 4.0), (1, "gone", 1.0)], CallLost())
-    assert session.timers_left() == [(1, "patience", 4.0)]
-    await session.wait_settled()
-
-    assert session.clock.now() - began == 4.0

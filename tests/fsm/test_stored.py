@@ -1,0 +1,145 @@
+"""A call between two processes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fsm.context import BotSettings, CallContext
+from fsm.errors import CallchartError
+from fsm.history import Message
+from fsm.stored import StoredCall, resume, store
+from fsm.triggers import CallLost, ToolCall, UserSpeaking
+from tests.fakes import elapse
+from tests.fsm.running import END, LOG, a_machine, a_session, notes
+
+CHART = """
+    id: kept
+    initial: x
+    preempt: [call.ended]
+    delays: {patience: 10s, longest: 60s}
+    on:
+      call.ended: {target: end}
+      call.lost: {target: y, actions: [a]}
+    after:
+      longest: {target: end}
+    states:
+      x:
+        entry: [in_x]
+        exit: [out_x]
+        on: {user.speaking: {target: x, reenter: true}}
+        after: {patience: {target: end}}
+      y: {entry: [in_y]}
+      end: {type: final, entry: [in_end]}
+"""
+
+
+async def kept_after(seconds: float) -> StoredCall:
+    session = a_session(a_machine(CHART))
+    session.post(UserSpeaking())
+    await elapse(seconds)
+    kept = StoredCall.model_validate_json(store(session).model_dump_json())
+    session.post(END)
+    await session.wait_settled()
+    return kept
+
+
+async def test_what_is_kept_is_readable_json() -> None:
+    kept = json.loads((await kept_after(4)).model_dump_json())
+
+    assert (kept["chart_id"], kept["state"], kept["seq"]) == ("kept", "x", 2)
+    assert kept["visits"] == {"kept": 1, "x": 2, "y": 0, "end": 0}
+    assert kept["timers"] == [["x", "patience", 6.0], ["kept", "longest", 56.0]]
+    assert kept["context"]["call_id"] == "CA1"
+
+
+async def test_a_call_loaded_after_a_crash_is_lost_first() -> None:
+    kept = await kept_after(4)
+    session = a_session(a_machine(CHART), start=False)
+
+    resume(session, kept, CallLost())
+    await elapse(0)
+
+    assert LOG == ["out_x", "a", "in_y"]
+    assert session.snapshot.seq == 3
+    session.post(END)
+    await session.wait_settled()
+
+
+async def test_timers_go_on_where_the_crash_left_them() -> None:
+    kept = await kept_after(4)
+    session = a_session(
+        a_machine(CHART.replace("      call.lost: {target: y, actions: [a]}", "      call.lost: {}")), start=False
+    )
+    began = session.clock.now()
+    await elapse(0)
+
+    resume(session, kept, CallLost())
+    await session.wait_settled()
+
+    assert session.clock.now() - began == 6.0
+
+
+async def test_another_chart_is_recorded_and_accepted_if_the_state_still_exists() -> None:
+    kept = await kept_after(4)
+    session = a_session(a_machine(CHART.replace("      y: {", "      z: {}\n      y: {")), start=False)
+
+    resume(session, kept, CallLost())
+    await elapse(0)
+
+    assert session.state == "y"
+    assert session.faults == (f"chart changed: {kept.chart_hash} -> {session.machine.hash}",)
+    session.post(END)
+    await session.wait_settled()
+
+
+async def test_a_call_whose_state_is_gone_is_refused_and_says_what_to_do() -> None:
+    kept = await kept_after(4)
+    session = a_session(
+        a_machine(CHART.replace("x:", "x2:").replace("x, ", "x2, ").replace("initial: x", "initial: x2")), start=False
+    )
+
+    with pytest.raises(
+        CallchartError, match=r"CA1: the chart 'kept' has no state 'x' any more; run the chart it was on"
+    ):
+        resume(session, kept, CallLost())
+
+
+async def test_a_call_that_was_closed_but_not_settled_runs_its_closing_actions_again() -> None:
+    watch = notes()
+    first = a_session(a_machine(CHART))
+    first.post(END)
+    await first.wait_settled()
+    kept = store(first)
+    session = a_session(a_machine(CHART), start=False, observers=(watch,))
+
+    resume(session, kept, CallLost())
+    await session.wait_settled()
+
+    assert LOG == ["in_end"]
+    assert session.closed
+    assert watch.seen == ["call.lost: end -> end", "settled"]
+
+
+async def test_the_whole_context_survives() -> None:
+    context = CallContext(
+        call_id="CA1",
+        bot=BotSettings(name="shop", tools=({"name": "look_up"},), turn_detection={"type": "server_vad"}),
+        history=(Message(role="caller", text="नमस्ते", item_id="i1"),),
+        counters={"silence": 1},
+        tool_calls=(ToolCall(call_id="c1", tool="look_up"),),
+        metadata={"front": [1, {"two": None}]},
+    )
+    session = a_session(a_machine(CHART), start=False)
+    session.snapshot = session.snapshot._replace(context=context)
+    session.start()
+    kept = StoredCall.model_validate_json(store(session).model_dump_json())
+    again = a_session(a_machine(CHART), start=False)
+
+    resume(again, kept, CallLost())
+
+    assert again.context == context
+    for call in (session, again):
+        call.post(END)
+        await call.wait_settled()
