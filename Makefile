@@ -58,7 +58,7 @@ clean: ## Remove what was installed or cached; calls in .callchart stay
 $(VENV)/.for-calls: pyproject.toml requirements.lock
 	@scripts/make-venv "$(PYTHON)" $(VENV)
 	@$(PIP) install --quiet $(BY_LOCK) --requirement requirements.lock
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.for-work: $(VENV)/.for-calls requirements-dev.lock
