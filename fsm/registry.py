@@ -65,13 +65,16 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service and the triggers it may produce, as its end or on the way."""
+    """A service and the triggers it may produce, as its end or on the way.
+
+    Attributes:
+        durable: it starts only once the step that asked for it is kept: what must never run twice.
+    """
 
     function: Function
     produces: tuple[type[Trigger], ...] = ()
     needs: tuple[Resource, ...] = ()
     durable: bool = False
-    """Starts only once the step that asked for it is kept: what must never run twice."""
 
 
 @dataclass(frozen=True)

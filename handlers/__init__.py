@@ -84,6 +84,7 @@ REGISTRY = Registry(
         Service(
             services.run_agent,
             produces=(AgentNeedsInfo, AgentProgress, AgentSaid, AgentCompleted, AgentFailed),
+            durable=True,
         ),
         Service(services.say_farewell, needs=("carrier",)),
     ),

@@ -341,3 +341,9 @@ async def test_long_call_stays_small(machine: Machine) -> None:
     assert len(line.call.seen_items) == 64
     assert line.call.turn == 100
     await line.end()
+
+
+def test_an_agent_starts_only_once_its_step_is_kept() -> None:
+    agents = [h for h in REGISTRY.all("service") if h.durable]
+
+    assert [h.name for h in agents] == ["run_agent"]
