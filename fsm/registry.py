@@ -144,6 +144,7 @@ class Registry:
         for handler in handlers:
             if handler.name in self._handlers:
                 raise CallchartError(f"registry: two functions are called {handler.name!r}; rename one of them")
+            _check_kind(handler)
             self._handlers[handler.name] = handler
         self.triggers: Mapping[str, type[Trigger]] = {trigger.name: trigger for trigger in triggers}
 
@@ -185,6 +186,20 @@ class Registry:
         if event.startswith("error.invoke."):
             return InvokeFailed
         return self.triggers.get(event)
+
+
+def _check_kind(handler: Handler) -> None:
+    """Guards and reducers compute, services take their time.
+
+    Raises:
+        CallchartError: a function is of the wrong sort for what it is registered as.
+    """
+    if handler.kind in ("guard", "reducer") and handler.is_async:
+        raise CallchartError(
+            f"registry: the {handler.kind} {handler.name!r} is `async def`; make it a service"
+        )
+    if handler.kind == "service" and not handler.is_async:
+        raise CallchartError(f"registry: the service {handler.name!r} must be `async def`; or register it as an action")
 
 
 def _action(entry: Function | Action) -> Handler:

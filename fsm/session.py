@@ -25,7 +25,7 @@ from fsm.handle import CallHandle
 from fsm.observe import Effect
 from fsm.options import Options
 from fsm.ports import CallPorts
-from fsm.step import Refusal, Snapshot, Step, begin, step
+from fsm.step import Snapshot, Step, begin, step
 from fsm.tasks import Lease, open_gate
 from fsm.triggers import ActionFailed, Trigger
 from fsm.visits import Stamp, Visits
@@ -181,23 +181,30 @@ class Session(CallHandle):
         while inbox:
             item, stamp = inbox.popleft()
             self._preempted = False
-            if isinstance(item, Step):
-                await self._perform(item)
-            elif self.closed:
-                self.late += 1
-            elif stamp is not None and self._is_stale(stamp):
-                self.stale += 1
-                self._tell("on_stale", item)
-            else:
-                outcome = step(self.machine, self.snapshot, item)
-                if isinstance(outcome, Refusal):
-                    self.refused += 1
-                    self.record(*outcome.faults)
-                    self._tell("on_refusal", outcome)
-                else:
-                    await self._perform(outcome)
+            try:
+                await self._handle(item, stamp)
+            except Exception as error:  # our own mistake: the call must still be able to end
+                log.exception("step_broken", extra={"call_id": self.call_id})
+                self.record(f"step: {type(error).__name__}")
         self._inbox = None
         self._consumer = None
+
+    async def _handle(self, item: Trigger | Step, stamp: Stamp | None) -> None:
+        if isinstance(item, Step):
+            await self._perform(item)
+        elif self.closed:
+            self.late += 1
+        elif stamp is not None and self._is_stale(stamp):
+            self.stale += 1
+            self._tell("on_stale", item)
+        else:
+            outcome = step(self.machine, self.snapshot, item)
+            if isinstance(outcome, Step):
+                await self._perform(outcome)
+            else:
+                self.refused += 1
+                self.record(*outcome.faults)
+                self._tell("on_refusal", outcome)
 
     def _is_stale(self, stamp: Stamp) -> bool:
         node, visit = stamp

@@ -81,7 +81,7 @@ def step(machine: Machine, now: Snapshot, trigger: Trigger) -> Step | Refusal:
     faults: list[str] = []
     for row in rows:
         if not row.guards or _hold(row, context, trigger, findings, faults):
-            return _take(row, now, trigger, remember(context, trigger), findings, faults)
+            return _take(row, now, trigger, _remembered(context, trigger, faults), findings, faults)
     return Refusal(trigger, now, tuple(findings), tuple(faults))
 
 
@@ -102,6 +102,14 @@ def _hold(row: FlatRow, context: CallContext, trigger: Trigger, findings: list[F
     return True
 
 
+def _remembered(context: CallContext, trigger: Trigger, faults: list[str]) -> CallContext:
+    try:
+        return remember(context, trigger)
+    except Exception as error:  # noqa: BLE001  # odd facts of a trigger must not keep a call open
+        faults.append(f"remember {trigger.name}: {type(error).__name__}")
+        return context
+
+
 def _take(
     row: FlatRow,
     now: Snapshot,
@@ -112,9 +120,14 @@ def _take(
 ) -> Step:
     for reducer in row.reducers:
         try:
-            context = reducer.function(context, trigger)
+            reduced = reducer.function(context, trigger)
         except Exception as error:  # noqa: BLE001  # a bug in a reducer must not keep a call open: it did nothing
             faults.append(f"reducer {reducer.name}: {type(error).__name__}")
+            continue
+        if isinstance(reduced, CallContext):
+            context = reduced
+        else:
+            faults.append(f"reducer {reducer.name}: returned {type(reduced).__name__}, not a CallContext")
     visits = _visit(now.visits, row) if row.entered else now.visits
     after = Snapshot(row.leaf, context, visits, now.seq + 1)
     return Step(trigger, row, now, after, tuple(findings), tuple(faults))

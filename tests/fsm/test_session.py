@@ -8,6 +8,7 @@ from dataclasses import fields
 from fsm.ports import CallPorts
 from fsm.session import Session
 from fsm.triggers import (
+    After,
     CallDtmf,
     CallLost,
     CallResumed,
@@ -488,3 +489,14 @@ async def test_the_line_is_closed_before_the_call_is_settled_and_a_failure_there
 
     assert LOG[-1] == "aclose"
     assert session.faults[-1] == "closing the line: OSError"
+
+
+async def test_a_mistake_of_our_own_does_not_keep_a_call_open() -> None:
+    session = a_session(a_machine(FLAT))
+    await elapse(0)
+
+    session.post(After(name="after.setup", node=[]))  # type: ignore[arg-type]
+    await elapse(0)
+
+    await ended(session)
+    assert session.faults[0] == "step: TypeError"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fsm.context import CallContext
 from fsm.step import Finding, Refusal, Step, active, begin, step
-from fsm.triggers import CallDtmf, CallStarted, StsReady, StsRenewed, UserIdle, UserSilent, UserSpeaking
-from tests.fsm.running import LOG, a_machine
+from fsm.triggers import CallDtmf, CallStarted, StsReady, StsRenewed, Trigger, UserIdle, UserSilent, UserSpeaking
+from tests.fsm.running import LOG, REGISTRY, a_machine
 
 CHART = """
     id: rows
@@ -116,3 +116,29 @@ def test_each_entry_counts_a_visit_of_its_node() -> None:
 
 def test_active_nodes_are_the_leaf_and_what_it_lies_in() -> None:
     assert [node.name for node in active(MACHINE, "x")] == ["rows", "x"]
+
+
+def test_a_reducer_that_returns_no_context_changes_nothing() -> None:
+    machine = a_machine(CHART.replace("actions: [spoil, add]", "actions: [forgetful, add]"), FORGETFUL)
+
+    done = step(machine, begin(machine, CallContext()).after, StsReady())
+
+    assert isinstance(done, Step)
+    assert done.faults == ("reducer forgetful: returned NoneType, not a CallContext",)
+    assert done.after.context.turn == 1
+
+
+def test_odd_facts_of_a_trigger_do_not_keep_a_call_open() -> None:
+    done = take(StsReady(session_id="s1"))
+    broken = step(MACHINE, begin(MACHINE, None).after, StsReady())  # type: ignore[arg-type]
+
+    assert isinstance(done, Step)
+    assert isinstance(broken, Step)
+    assert broken.faults[0].startswith("remember sts.ready: ")
+
+
+def forgetful(call: CallContext, trigger: Trigger) -> CallContext:
+    return None  # type: ignore[return-value]
+
+
+FORGETFUL = REGISTRY.extend(reducers=(forgetful,))
