@@ -26,7 +26,7 @@ from fsm.observe import Effect
 from fsm.options import Options
 from fsm.ports import CallPorts
 from fsm.step import Snapshot, Step, begin, step
-from fsm.tasks import Lease, open_gate
+from fsm.tasks import Lease, open_gate, perform
 from fsm.triggers import ActionFailed, Trigger
 from fsm.visits import Stamp, Visits
 
@@ -34,8 +34,6 @@ __all__ = ["Session"]
 
 log = logging.getLogger(__name__)
 _CLOSING = 5.0  # seconds that both legs have to close
-
-
 _DEFAULTS = Options()
 _FAULTS = 32  # failures remembered for a call, the newest
 _SETTLING = Trigger()
@@ -73,8 +71,7 @@ class Session(CallHandle):
             self.ports = ports
         self.clock = clock
         self.snapshot = Snapshot("", context, (), 0)
-        self.closed = False
-        self.settled = False
+        self.closed = self.settled = False
         self.refused = self.stale = self.dropped = self.late = 0
         self.faults: tuple[str, ...] = ()
         self.options = options
@@ -86,9 +83,8 @@ class Session(CallHandle):
         self._unstarted: tuple[tuple[int, float, Step], ...] = ()
         self._waiters: tuple[tuple[str, asyncio.Future[None]], ...] = ()
         self._node = 0
-        self._preempted = False
+        self._preempted = self._cancellable = False
         self._gate: asyncio.Future[None] | None = None
-        self._cancellable = False
         self._watch: TimerHandle | None = None
         self._watched = self._deadline = 0.0
 
@@ -278,7 +274,7 @@ class Session(CallHandle):
     async def _run_async(self, action: Bound, trigger: Trigger, *, cancellable: bool) -> tuple[str, str]:
         lease, tasks = Lease(self), self.visits.tasks
         gate = self._loop.create_future()
-        task = self._loop.create_task(action.function(lease, trigger))
+        task = self._loop.create_task(perform(action, lease, trigger, gate))
         tasks.adopt(task, lease, gate)
         self._gate, self._cancellable = gate, cancellable
         self._deadline = self.clock.now() + action.deadline

@@ -14,9 +14,10 @@ from fsm.errors import HandleRevokedError
 from fsm.triggers import Trigger
 
 if TYPE_CHECKING:
+    from fsm.compile import Bound
     from fsm.session import Session
 
-__all__ = ["GRACE", "Lease", "Tasks", "open_gate"]
+__all__ = ["GRACE", "Lease", "Tasks", "open_gate", "perform"]
 
 GRACE = 0.25
 """Seconds that a cancelled task has to end."""
@@ -133,3 +134,11 @@ def open_gate(gate: asyncio.Future[None]) -> None:
     """Let whoever waits for `gate` go on."""
     if not gate.done():
         gate.set_result(None)
+
+
+async def perform(action: Bound, lease: Lease, trigger: Trigger, gate: asyncio.Future[None]) -> None:
+    """Run an asynchronous action and open `gate`: a turn of the loop before its task is known to be done."""
+    try:
+        await action.function(lease, trigger)
+    finally:
+        open_gate(gate)
