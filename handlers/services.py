@@ -12,10 +12,10 @@ from handlers.speech import say
 
 __all__ = ["detect_intent", "run_agent", "say_farewell"]
 
-# Seconds of a farewell: 11 at most, or 8 before a transfer, so that the chart's 15 are enough for the transfer too.
+# Seconds of a farewell: 14.8 at most, or 7.8 before a transfer, so that the chart's 15 are enough for the transfer too.
 _OTHERS = 4.0  # for what is still playing when we come to say good-bye
 _MODEL = 7.0  # for the model's good-bye
-_CLIP = 4.0  # for a bundled one
+_CLIP = 3.8  # for a bundled one, or for the rest of the model's
 
 
 async def detect_intent(session: Session, trigger: Trigger) -> IntentDetected:
@@ -36,7 +36,7 @@ async def run_agent(session: Session, trigger: Trigger) -> Trigger:
 
 
 async def say_farewell(session: Session, trigger: Trigger) -> None:
-    """Say good-bye and return once it was heard; a bundled one if the model cannot. Takes 11 s at most.
+    """Say good-bye and return once it was heard; a bundled one if the model cannot. Takes 14.8 s at most.
 
     A caller who is to be transferred is asked to hold the line instead.
     """
@@ -47,11 +47,11 @@ async def say_farewell(session: Session, trigger: Trigger) -> None:
         say(session, "goodbye", "Say good-bye to the caller in one short sentence. Ask nothing.")
         await _heard(session, _MODEL)
         if session.context.response_id != call.response_id:
-            return  # its first audio has come: if there is more to hear, `hang_up` lets it play out
+            await _heard(session, _CLIP)  # its first audio has come: what leads out of here silences the rest
+            return
         session.media.interrupt()
     session.carrier.play("hold" if call.transfer_to else "goodbye", call.language)
-    if call.transfer_to:
-        await _heard(session, _CLIP)
+    await _heard(session, _CLIP)
 
 
 async def _heard(session: Session, seconds: float) -> bool:

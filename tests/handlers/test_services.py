@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from fsm.history import Message
 from fsm.triggers import AgentFailed, IntentDetected, UserIdle
 from handlers import services
@@ -59,19 +61,19 @@ async def test_model_says_good_bye_once_what_was_playing_is_over() -> None:
 
     await services.say_farewell(call, ANY)
 
-    assert steps(call) == [("carrier.drained",), ("sts.respond", "goodbye"), ("carrier.drained",)]
+    assert steps(call) == [("carrier.drained",), ("sts.respond", "goodbye"), *[("carrier.drained",)] * 2]
     assert "Say good-bye" in call.did[1][2]
 
 
 async def test_long_good_bye_is_left_to_play_out() -> None:
     call = a_call()
     call.ports.carrier.on_drain = lambda: reply_begins(call)
-    call.ports.carrier.playing = [0, 60]
+    call.ports.carrier.playing = [0, 10, 3]
     began = asyncio.get_running_loop().time()
 
     await services.say_farewell(call, ANY)
 
-    assert asyncio.get_running_loop().time() - began <= 7.1
+    assert asyncio.get_running_loop().time() - began == pytest.approx(10)
     assert ("media.interrupt",) not in call.did
 
 
@@ -80,8 +82,8 @@ async def test_model_that_says_nothing_is_replaced_by_a_bundled_good_bye() -> No
 
     await services.say_farewell(call, ANY)
 
-    assert steps(call)[-2:] == [("media.interrupt",), ("carrier.play", "goodbye")]
-    assert call.did[-1] == ("carrier.play", "goodbye", "de")
+    assert steps(call)[-3:] == [("media.interrupt",), ("carrier.play", "goodbye"), ("carrier.drained",)]
+    assert call.did[-2] == ("carrier.play", "goodbye", "de")
 
 
 async def test_farewell_needs_no_model() -> None:
@@ -90,17 +92,29 @@ async def test_farewell_needs_no_model() -> None:
 
     await services.say_farewell(call, ANY)
 
-    assert steps(call) == [("carrier.drained",), ("carrier.play", "goodbye")]
+    assert steps(call) == [("carrier.drained",), ("carrier.play", "goodbye"), ("carrier.drained",)]
 
 
-async def test_reply_that_goes_on_for_ever_is_cut_and_the_farewell_stays_short() -> None:
+async def test_bundled_good_bye_is_heard_before_the_state_is_left() -> None:
+    """What leads out of the conversation silences everything."""
     call = a_call()
-    call.ports.carrier.playing = [60, 60]
+    call.ports.sts.usable = False
+    call.ports.carrier.playing = [0, 3.4]
     began = asyncio.get_running_loop().time()
 
     await services.say_farewell(call, ANY)
 
-    assert asyncio.get_running_loop().time() - began <= 11.1
+    assert asyncio.get_running_loop().time() - began == pytest.approx(3.4)
+
+
+async def test_reply_that_goes_on_for_ever_is_cut_and_the_farewell_stays_short() -> None:
+    call = a_call()
+    call.ports.carrier.playing = [60, 60, 60]
+    began = asyncio.get_running_loop().time()
+
+    await services.say_farewell(call, ANY)
+
+    assert asyncio.get_running_loop().time() - began <= 14.9
     assert steps(call) == [
         ("carrier.drained",),
         ("media.interrupt",),
@@ -108,6 +122,7 @@ async def test_reply_that_goes_on_for_ever_is_cut_and_the_farewell_stays_short()
         ("carrier.drained",),
         ("media.interrupt",),
         ("carrier.play", "goodbye"),
+        ("carrier.drained",),
     ]
 
 
