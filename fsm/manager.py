@@ -48,6 +48,7 @@ class SessionManager:
         self._sessions: dict[str, Session] = {}
         self._slots: set[str] = set()
         self._gates: list[asyncio.Future[None]] = []
+        self._on_settled = self._settled  # bound once, not for every call
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -95,7 +96,7 @@ class SessionManager:
             raise ValueError(f"call {call_id} has a session")
         if admitted:
             self._slots.add(call_id)
-        session = Session(machine, context, clock=self.clock, options=self.options, on_settled=self._settled)
+        session = Session(machine, context, clock=self.clock, options=self.options, on_settled=self._on_settled)
         session.ports = make_ports(session, Slot(call_id, self._slots))
         self._sessions[call_id] = session
         session.start()

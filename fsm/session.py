@@ -324,6 +324,7 @@ class Session(CallHandle):
         for node, since, done in waiting:
             if not self._is_stale((node, done.after.visits[node])):
                 self.visits.start(node, since, done)
+        self.visits.schedule()
 
     # -- the end ---------------------------------------------------------------------------------
 

@@ -47,13 +47,18 @@ class Visits:
         return self._timers
 
     def start(self, node: int, since: float, done: Step) -> None:
-        """Start the timers and services of `node`, which `done` entered at `since` seconds."""
+        """Start the timers and services of `node`, which `done` entered at `since` seconds; then call `schedule`."""
         visit = done.after.visits[node]
         what = self._session.machine.nodes[node]
         for timer in what.timers:
             self.timers.arm(timer, node, visit, since + timer.seconds)
         for invoke in what.invokes:
             self._serve(invoke, (node, visit), done)
+
+    def schedule(self) -> None:
+        """Have the clock call for the timers that were started, all at once."""
+        if self._timers is not None:
+            self._timers.schedule()
 
     def end(self, nodes: Iterable[int]) -> None:
         """End timers and services of `nodes` at once: their exit actions may take their time."""
