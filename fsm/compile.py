@@ -64,8 +64,12 @@ class Timer:
     key: str
     event: str
     seconds: float
+    node: int
     order: int
     """Rank among timers that are due together: parents first, then document order."""
+
+    def __lt__(self, other: Timer) -> bool:
+        return self.order < other.order
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +340,7 @@ class _Compiler:
     def _node(self, index: int, state: State) -> Node:
         depth = len(self.paths[index]) - 1
         timers = tuple(
-            Timer(key, f"after.{key}", self.chart.delay(key), depth * 10_000 + index * 100 + number)
+            Timer(key, f"after.{key}", self.chart.delay(key), index, depth * 10_000 + index * 100 + number)
             for number, key in enumerate(self._timers(state))
         )
         invokes = tuple(self._bind(ref, index, "service", ref.id) for ref in state.invoke)

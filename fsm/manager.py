@@ -24,13 +24,13 @@ class Slot:
 
     __slots__ = ("_call_id", "_taken")
 
-    def __init__(self, call_id: str, taken: set[str]) -> None:
+    def __init__(self, call_id: str, taken: dict[str, None]) -> None:
         self._call_id = call_id
         self._taken = taken
 
     def release(self) -> None:
         """Give it back."""
-        self._taken.discard(self._call_id)
+        self._taken.pop(self._call_id, None)
 
 
 class SessionManager:
@@ -46,7 +46,7 @@ class SessionManager:
         self.max_calls = max_calls
         self.draining = False
         self._sessions: dict[str, Session] = {}
-        self._slots: set[str] = set()
+        self._slots: dict[str, None] = {}  # half of a set's size
         self._gates: list[asyncio.Future[None]] = []
         self._on_settled = self._settled  # bound once, not for every call
 
@@ -95,7 +95,7 @@ class SessionManager:
         if call_id in self._sessions:
             raise ValueError(f"call {call_id} has a session")
         if admitted:
-            self._slots.add(call_id)
+            self._slots[call_id] = None
         session = Session(machine, context, clock=self.clock, options=self.options, on_settled=self._on_settled)
         session.ports = make_ports(session, Slot(call_id, self._slots))
         self._sessions[call_id] = session
@@ -135,7 +135,7 @@ class SessionManager:
         return not self._sessions
 
     def _settled(self, session: Session) -> None:
-        self._slots.discard(session.call_id)
+        self._slots.pop(session.call_id, None)
         self._sessions.pop(session.call_id, None)
         if not self._sessions:
             for gate in self._gates:

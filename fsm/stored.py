@@ -91,6 +91,6 @@ def resume(session: Session, kept: StoredCall, lost: Trigger) -> None:
             node = machine.nodes[index]
             timer = next((t for t in node.timers if node.name == name and t.key == key), None)
             if timer is not None:
-                session.visits.timers.arm(timer, index, visits[index], now + left)
+                session.visits.timers.arm(timer, visits[index], now + left)
     session.visits.schedule()
     session.post(lost)

@@ -16,9 +16,7 @@ class Due(NamedTuple):
     """A timer that runs; sorts by when it is due, then parents first, then document order."""
 
     when: float
-    order: int
     timer: Timer
-    node: int
     visit: int
 
 
@@ -47,9 +45,9 @@ class Timers:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def arm(self, timer: Timer, node: int, visit: int, when: float) -> None:
+    def arm(self, timer: Timer, visit: int, when: float) -> None:
         """Let `timer` fire at `when`, in the clock's seconds, once `schedule` was called."""
-        heappush(self._heap, Due(when, timer.order, timer, node, visit))
+        heappush(self._heap, Due(when, timer, visit))
 
     def schedule(self) -> None:
         """Have the clock call in time for the earliest; not at all if there is none."""
@@ -64,7 +62,7 @@ class Timers:
 
     def disarm(self, nodes: Iterable[int]) -> None:
         """Forget the timers of these nodes."""
-        left = [due for due in self._heap if due.node not in nodes]
+        left = [due for due in self._heap if due.timer.node not in nodes]
         if len(left) != len(self._heap):
             heapify(left)
             self._heap = left
@@ -74,7 +72,7 @@ class Timers:
     def left(self) -> list[tuple[int, str, float]]:
         """Return (node, key, seconds left) of each, the earliest first."""
         now = self._clock.now()
-        return [(due.node, due.timer.key, max(0.0, due.when - now)) for due in sorted(self._heap)]
+        return [(due.timer.node, due.timer.key, max(0.0, due.when - now)) for due in sorted(self._heap)]
 
     def __call__(self) -> None:
         """Fire what is due. The clock calls the timers themselves: a bound method for each idle call is memory too."""

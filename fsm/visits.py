@@ -51,7 +51,7 @@ class Visits:
         visit = done.after.visits[node]
         what = self._session.machine.nodes[node]
         for timer in what.timers:
-            self.timers.arm(timer, node, visit, since + timer.seconds)
+            self.timers.arm(timer, visit, since + timer.seconds)
         for invoke in what.invokes:
             self._serve(invoke, (node, visit), done)
 
@@ -89,8 +89,9 @@ class Visits:
 
     def due(self, due: Due) -> None:
         """A timer has run out: the chart decides what that means."""
-        node = self._session.machine.nodes[due.node]
-        self._session.post(After(name=due.timer.event, node=node.name), stamp=(due.node, due.visit), keep=True)
+        timer = due.timer
+        after = After(name=timer.event, node=self._session.machine.nodes[timer.node].name)
+        self._session.post(after, stamp=(timer.node, due.visit), keep=True)
 
     def leftovers(self) -> dict[str, int]:
         """Count what is held."""
