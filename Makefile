@@ -30,7 +30,7 @@ test: $(VENV)/.for-work ## Every test; ARGS="tests/fsm -x" for some
 
 coverage: $(VENV)/.for-work ## Every test, and which branches none of them took
 	@scripts/prepare-xstate
-	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest --cov=fsm --cov=handlers --cov=adapters --cov-report=term-missing:skip-covered $(ARGS)
 
 check: $(VENV)/.for-work ## Format, lint, types, imports, charts, diagrams, schema, a short storm
 	@scripts/check
