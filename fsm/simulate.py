@@ -52,11 +52,11 @@ class SimulateError(CallchartError):
 
 def simulate(
     machine: Machine,
-    lines: Iterable[str],
+    lines: Iterable[str | bytes],
     *,
     registry: Registry | None = None,
     loose: bool = False,
-    loads: Callable[[str], Any] = json.loads,
+    loads: Callable[[str | bytes], Any] = json.loads,
 ) -> Iterator[str]:
     """Yield one line of JSON, without its newline, for each case of `lines`.
 

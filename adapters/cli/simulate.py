@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     machine = compile_chart(chart)
     try:
         lines = _lines(options.events)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         print(f"callchart: cannot read --events {options.events}: {error}", file=sys.stderr)
         return 2
     try:
@@ -44,9 +44,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _lines(source: str) -> Iterable[str]:
-    """Return the lines of a file; only a newline ends one: other separators may stand in a JSON text."""
+def _lines(source: str) -> Iterable[bytes]:
+    """Return the lines of a file; only a newline ends one: other separators may stand in a JSON text.
+
+    They stay bytes, so that one which is not UTF-8 is a bad line with a number, and not the whole file's end.
+    """
     if source == "-":
-        return sys.stdin.read().split("\n")
-    with open(source, encoding="utf-8") as file:
-        return file.read().split("\n")
+        return sys.stdin.buffer.read().split(b"\n")
+    with open(source, "rb") as file:
+        return file.read().split(b"\n")
