@@ -114,7 +114,10 @@ def read_merged(path: Path) -> Node:
                 code="extends-circle",
             )
         chain.append(path.resolve())
-        patches.append(read_file(path))
+        base = read_file(path)
+        if not isinstance(base.value, dict):
+            raise ChartError(f"a chart is a mapping, not {base.kind}", at=base.at, code="shape")
+        patches.append(base)
     merged = patches.pop()
     while patches:
         merged = _merge(merged, patches.pop())

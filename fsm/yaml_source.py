@@ -129,7 +129,8 @@ def _events(text: str, file: str) -> Iterator[Any]:
         before = text[: int(error.position)]
         at = Position(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise ChartError("this is not YAML: it holds a control character", at=at, code="syntax") from error
-    except (YAMLError, ValueError, OverflowError) as error:  # an escape beyond Unicode has no place of its own
+    except (YAMLError, ValueError, OverflowError, AssertionError) as error:
+        # An escape beyond Unicode, or a `%YAML` of a version that the parser does not know, has no place of its own.
         raise ChartError(f"this is not YAML: {error}", at=Position(file, 1, 1), code="syntax") from error
 
 

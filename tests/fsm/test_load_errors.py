@@ -54,6 +54,7 @@ def test_a_wrong_chart_is_told(tmp_path: Path, case: dict[str, Any]) -> None:
         (b"\xff\xfei\x00d\x00", "encoding", 1, 1, "the file is not UTF-8 text"),
         (b"id: t\nx: \x01", "syntax", 2, 4, "this is not YAML: it holds a control character"),
         (b'x: "\\UFFFFFFFF"', "syntax", 1, 1, "this is not YAML: "),
+        (b"%YAML 1.3\n---\nid: t", "syntax", 1, 1, "this is not YAML: version minor part can only be 2 or 1"),
         (b'x: "\\ud83d"', "encoding", 1, 4, "half a surrogate pair is no character"),
         (b"id: t\nid: u", "duplicate-key", 2, 1, "the key 'id' again; it stands in line 1 already"),
         (b"id: t\n---\nid: u", "syntax", 2, 1, "a second document (`---`); a file holds one"),

@@ -114,11 +114,13 @@ def test_a_wrong_extends_is_told(tmp_path: Path, first: str, second: str, messag
     assert caught.value.at.column == 10
 
 
-def test_a_chart_that_is_no_mapping_replaces_nothing(tmp_path: Path) -> None:
-    write(tmp_path, "[1]", "base.yaml")
+def test_an_extended_file_that_is_no_mapping_is_told_where_it_stands(tmp_path: Path) -> None:
+    base = write(tmp_path, "\n- a", "base.yaml")
 
-    with pytest.raises(ChartError, match="the chart needs states"):
+    with pytest.raises(ChartError, match="a chart is a mapping, not a list") as caught:
         load_chart(write(tmp_path, "id: x\nextends: base.yaml"))
+
+    assert (caught.value.at.file, caught.value.at.line) == (str(base), 2)
 
 
 def test_a_row_stands_above_what_the_extended_chart_ignores(tmp_path: Path) -> None:
