@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from adapters.diagram import check_diagrams, write_diagrams
+    from adapters.diagram.files import check_diagrams, write_diagrams
 
     findings: list[str] = []
     for source in options.chart:

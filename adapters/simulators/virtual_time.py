@@ -6,12 +6,17 @@ handed to threads counts as running. Everything that asks the loop for the time 
 
 How it works: the loop asks its selector to wait for I/O until the next timer is due. Ours looks for I/O once, for a
 blink so that what the kernel still carries can arrive, and otherwise moves the loop's time forward by that wait.
+
+With a `speed` it does not jump but takes its time: at most so many seconds of the loop in one of the wall clock.
+What computing costs is not counted, so that a slow machine makes a slow call and never a stuttering one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar
@@ -23,10 +28,11 @@ _BLINK = 0.0002  # real seconds that bytes on loopback are given to arrive befor
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A selector loop that never waits for time."""
+    """A selector loop that never waits for time, or waits `speed` times less."""
 
-    def __init__(self) -> None:
+    def __init__(self, speed: float = math.inf) -> None:
         self.now = 0.0
+        self.speed = speed
         self.working = 0
         super().__init__(_JumpingSelector(self))
 
@@ -55,9 +61,12 @@ class _JumpingSelector(selectors.BaseSelector):
             return self._real.select(0)
         if timeout is None or self._loop.working:
             return self._real.select(None)
-        ready = self._real.select(_BLINK)
+        began = time.monotonic()
+        ready = self._real.select(max(_BLINK, timeout / self._loop.speed))
         if not ready:
             self._loop.now += timeout
+        elif self._loop.speed < math.inf:
+            self._loop.now += min(timeout, (time.monotonic() - began) * self._loop.speed)
         return ready
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -76,7 +85,7 @@ class _JumpingSelector(selectors.BaseSelector):
         self._real.close()
 
 
-def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
+def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None, speed: float = math.inf) -> T:
     """Run `main` in virtual time, like `asyncio.run`."""
-    with asyncio.Runner(loop_factory=VirtualLoop, debug=debug) as runner:
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(speed), debug=debug) as runner:
         return runner.run(main)
