@@ -32,9 +32,11 @@ class LegLink:
         tells: what it reports becomes a trigger; not after it was replaced, let go, or has told the call's end.
         over: the carrier said that the call has ended.
         closed: the socket is gone.
+        transferred: the carrier takes the caller elsewhere. The stream ends with that, which is neither a loss nor a
+            hang-up; what became of the caller is told otherwise (`call.transferred`).
     """
 
-    __slots__ = ("_audio", "_side", "can_return", "closed", "hears", "leg", "over", "tells")
+    __slots__ = ("_audio", "_side", "can_return", "closed", "hears", "leg", "over", "tells", "transferred")
 
     def __init__(self, leg: Leg, side: CarrierSide, audio: CallerAudio, *, can_return: bool, hears: bool) -> None:
         self.leg = leg
@@ -43,6 +45,7 @@ class LegLink:
         self.tells = True
         self.over = False
         self.closed = False
+        self.transferred = False
         self._side = side
         self._audio = audio
 
@@ -180,7 +183,7 @@ class CarrierSide:
         if link is None or not _is_alive(link):
             raise PortError("there is no media socket", port="carrier")
         await link.leg.transfer(target)
-        self._transferred = True
+        self._transferred = link.transferred = True
 
     # -- what the sockets report ---------------------------------------------------------------------
 
@@ -198,7 +201,7 @@ class CarrierSide:
 
     def _ended(self, link: LegLink, ended: CallEnded) -> None:
         succeeded = link is self._attached and _is_alive(self._offered)
-        tells = link.tells and not succeeded
+        tells = link.tells and not succeeded and not link.transferred
         link.over = not succeeded
         link.let_go()
         replies = self._lose(link, told=tells)
@@ -209,7 +212,7 @@ class CarrierSide:
         """A socket is gone. It is a loss if nobody asked for it and no other socket is there."""
         link.closed = True
         other = self._offered if link is self._attached else self._attached
-        lost = link.tells and not _is_alive(other)
+        lost = link.tells and not link.transferred and not _is_alive(other)
         link.let_go()
         replies = self._lose(link, told=lost)
         if lost:

@@ -10,7 +10,7 @@ import pytest
 from adapters.carriers.contract import MediaFormat
 from fsm.context import CallContext
 from fsm.errors import PortError
-from fsm.triggers import CallDtmf, CallEnded, CallLost, HeardReply, PlaybackFinished, ReplyFinished
+from fsm.triggers import CallDtmf, CallEnded, CallLost, CallTransferred, HeardReply, PlaybackFinished, ReplyFinished
 from tests.adapters.media.fakes import Call, FakeLeg, elapse, pcmu, timers
 
 # -- arriving -----------------------------------------------------------------------------------------
@@ -461,6 +461,36 @@ async def test_hang_up_ends_nothing_after_a_transfer() -> None:
 
     assert call.leg.log == ["transfer +4930123456"]
     await call.line.aclose()
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["closes", "stops and closes"])
+async def test_stream_that_ends_with_a_transfer_is_neither_lost_nor_hung_up(stops: bool) -> None:
+    call = Call().connect()
+    await call.line.carrier.transfer("+4930123456")
+    if stops:
+        call.caller.on_trigger(CallEnded())
+    call.leg.drop("transfer")
+
+    assert call.names() == []
+    await call.line.aclose()
+
+
+async def test_transferred_stream_still_tells_what_became_of_the_caller() -> None:
+    call = Call().connect()
+    await call.line.carrier.transfer("+4930123456")
+    call.caller.on_trigger(CallTransferred())
+
+    assert call.names() == ["call.transferred"]
+    await call.line.aclose()
+
+
+async def test_stream_that_is_lost_after_a_refused_transfer_is_lost() -> None:
+    call = Call(leg=FakeLeg(transfers=False)).connect()
+    with pytest.raises(PortError):
+        await call.line.carrier.transfer("+4930123456")
+    call.leg.drop()
+
+    assert call.names() == ["call.lost"]
 
 
 async def test_transfer_that_the_carrier_refuses_is_an_error_and_the_call_can_be_hung_up() -> None:
