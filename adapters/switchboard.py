@@ -22,7 +22,7 @@ from fsm.options import Options
 from fsm.ports import AgentPort, CallPorts, FrontPort, IntentPort, TranscriptPort
 from fsm.session import Session
 from fsm.step import Step
-from fsm.triggers import CallOverLimit, CallResumed, CallStarted, Trigger
+from fsm.triggers import CallEnded, CallLost, CallOverLimit, CallResumed, CallStarted, Trigger
 
 __all__ = ["Outside", "Switchboard"]
 
@@ -120,6 +120,8 @@ class Switchboard(Observer):
         session = self.manager.get(call_id)
         if session is None or session.closed:
             return False
+        if isinstance(trigger, CallEnded | CallLost) and not trigger.replies:
+            trigger = replace(trigger, replies=self._entries[call_id].line.reply_snapshot())
         session.post(trigger)
         return True
 

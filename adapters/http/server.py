@@ -11,6 +11,7 @@ from types import FrameType
 
 import uvicorn
 
+from adapters.carriers.websocket_server import MediaWebSocket
 from adapters.http.app import AsgiApp
 from fsm.errors import SettingError
 
@@ -45,7 +46,7 @@ class DrainingServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                ws="websockets-sansio",
+                ws=MediaWebSocket,
                 ws_per_message_deflate=False,
                 ws_max_size=_LARGEST_MESSAGE,
                 log_config=None,
