@@ -37,12 +37,12 @@ def misses_preempt(ways: Ways) -> Iterator[Problem]:
     """A state that does not take, itself or by a parent, an event that every state must take."""
     for leaf in ways.open_ended():
         for event in ways.chart.preempt:
-            rows = ways.rows(leaf, event)
-            if not rows or rows[-1][1].guards:
-                sometimes = "" if not rows else "when no guard holds, "
-                message = (
-                    f"{sometimes}{leaf.name!r} does not take {event!r}: the caller is gone and the call stays open"
-                )
+            rows = [row for _, row in ways.rows(leaf, event)]
+            last = rows[-1] if rows else None
+            if last is None or last.guards or (last.target is None and not last.actions):
+                sometimes = "when no guard holds, " if rows and rows[0].guards else ""
+                takes = "ignores" if last is not None and not last.guards else "does not take"
+                message = f"{sometimes}{leaf.name!r} {takes} {event!r}: the caller is gone and the call stays open"
                 yield problem("misses-preempt", message, leaf)
 
 

@@ -53,17 +53,28 @@ def _key(guard: GuardRef) -> str:
 def endless_loops(ways: Ways) -> Iterator[Problem]:
     """A timer, failure or service that leads back to the state it came from, uncounted."""
     for way in (way for found in ways.ways.values() for way in found):
-        if way.event.startswith(_ON_THEIR_OWN) and _comes_back(way) and not _counted(ways, way.row):
+        if not _happens_by_itself(ways, way) or _counted(ways, way.row):
+            continue
+        if way.lands is way.leaf and way.leaf in way.exited:
             message = (
                 f"{way.event!r} leads back to {way.leaf.name!r}, where it happens again: the caller is kept in a "
                 "circle; count the rounds (a guard such as `retries_left`, a reducer such as `count_retry`)"
             )
             yield problem("endless-loop", message, way.row)
+        elif way.row.target == way.leaf.name and not way.exited:
+            message = (
+                f"{way.event!r} leads back to {way.leaf.name!r} without leaving it: nothing starts again, and the "
+                "caller waits on; name another state, or say `reenter: true` and count the rounds"
+            )
+            yield problem("endless-loop", message, way.row)
 
 
-def _comes_back(way: Way) -> bool:
-    """Whether the leaf, or what holds the timer or service in it, is left and entered again."""
-    return way.lands is way.leaf and way.leaf in way.exited
+def _happens_by_itself(ways: Ways, way: Way) -> bool:
+    """Whether no caller need do anything for it: a timer, a failure, or what a service that runs there comes to."""
+    if way.event.startswith(_ON_THEIR_OWN):
+        return True
+    running = (ways.handler(invoke) for state in ways.chain(way.leaf) for invoke in state.invoke)
+    return any(way.event == trigger.name for service in running if service for trigger in service.produces)
 
 
 def _counted(ways: Ways, row: Row) -> bool:
