@@ -27,7 +27,7 @@ from tests.benchmarks.storm_peer import Peer
 from tests.benchmarks.storm_world import World
 from tests.fakes import fake_ports
 
-__all__ = ["measure"]
+__all__ = ["Calls", "measure"]
 
 _BATCH = 100
 _PAGE = os.sysconf("SC_PAGE_SIZE")

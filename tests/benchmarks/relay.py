@@ -32,7 +32,7 @@ from fsm.context import CallContext
 from fsm.triggers import StsReady, Trigger
 from tests.benchmarks.report import Figure, interleaved, main
 
-__all__ = ["bridge", "frames", "measure"]
+__all__ = ["bridge", "delta", "frames", "measure"]
 
 STREAM = "MZ0123456789abcdef0123456789abcdef"
 _FRAME = base64.b64encode(bytes(range(160))).decode()  # 20 ms of mu-law
@@ -76,7 +76,7 @@ def frames(count: int) -> Iterator[str]:
         )
 
 
-def _delta(number: int) -> str:
+def delta(number: int) -> str:
     return json.dumps(
         {
             "type": "response.output_audio.delta",
@@ -132,17 +132,19 @@ class Caller:
     """The sending half of Twilio's socket; knows when it has been sent enough."""
 
     def __init__(self) -> None:
-        self._missing = 0
+        self.sent = 0
+        self._wanted = 0
         self._enough = asyncio.Event()
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         if '"media"' in message.get("text", "")[:40]:
-            self._missing -= 1
-            if self._missing == 0:
+            self.sent += 1
+            if self.sent == self._wanted:
                 self._enough.set()
 
     def expect(self, count: int) -> asyncio.Event:
-        self._missing = count
+        """Return what is set once `count` more pieces of audio have come."""
+        self._wanted = self.sent + count
         self._enough.clear()
         return self._enough
 
@@ -226,18 +228,27 @@ async def _ours_out(count: int) -> float:
 
 async def _deliver(model: Model, caller: Caller, count: int) -> float:
     """Say `count` deltas and return seconds for one, from the model's socket to the caller's."""
-    texts = [_delta(number) for number in range(count)]
+    pieces = await _pieces(model, caller)
+    texts = [delta(number) for number in range(count)]
     gc.collect()
     took = 0.0
     for first in range(0, count, _BATCH):
         batch = texts[first : first + _BATCH]
-        enough = caller.expect(len(batch))
+        enough = caller.expect(len(batch) * pieces)
         began = time.perf_counter()
         for text in batch:
             model.say(text)
         await enough.wait()
         took += time.perf_counter() - began
     return took / count
+
+
+async def _pieces(model: Model, caller: Caller) -> int:
+    """Return in how many frames one delta arrives: shorter ones let a barge-in cut sooner."""
+    model.say(delta(-1))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    return caller.sent
 
 
 # -- the least that a bridge must do --------------------------------------------------------------------

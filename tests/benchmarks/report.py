@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -64,13 +63,6 @@ def interleaved(rounds: int, *sides: Callable[[], float]) -> list[float]:
     """Let each side measure in turns, `rounds` times, and return each side's median."""
     measured = [[side() for side in sides] for _ in range(rounds)]
     return [median(column) for column in zip(*measured, strict=True)]
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long `work` takes, in real seconds."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def _number(value: float) -> str:

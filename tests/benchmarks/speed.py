@@ -31,7 +31,7 @@ from tests.benchmarks.report import Figure, interleaved, main
 from tests.fakes import fake_ports
 from tests.fsm.running import a_machine
 
-__all__ = ["measure"]
+__all__ = ["measure", "steps"]
 
 ROOT = Path(__file__).parents[2]
 _CHART = """
@@ -52,7 +52,7 @@ Wait = Callable[[], Awaitable[object]]
 def measure(smoke: bool) -> list[Figure]:
     """Measure everything; a few seconds, or one if `smoke`."""
     return [
-        *_steps(rounds=3 if smoke else 15, times=200 if smoke else 2000),
+        *steps(rounds=3 if smoke else 15, times=200 if smoke else 2000),
         *asyncio.run(_creation(others=500 if smoke else 10_000, rounds=3 if smoke else 15)),
         *asyncio.run(_hang_up(calls=30 if smoke else 500)),
         *_simulate(cases=200 if smoke else 20_000, rounds=1 if smoke else 3),
@@ -105,7 +105,7 @@ def _later(name: str, done: Done | None, turns: int) -> Callable[..., Any]:
     return action
 
 
-def _steps(rounds: int, times: int) -> list[Figure]:
+def steps(rounds: int, times: int) -> list[Figure]:
     figures = []
     for kind, goal, what in (
         ("plain", 4.0, "three plain actions"),

@@ -31,7 +31,7 @@ from tests.benchmarks.storm_plan import Plan, plan_call
 from tests.benchmarks.storm_world import World, WorldPorts
 from tests.fakes import elapse, fake_ports
 
-__all__ = ["measure", "on_async_machine", "on_sessions"]
+__all__ = ["goals", "measure", "on_async_machine", "on_guarded_machine", "on_sessions", "run"]
 
 PATIENCE = 60.0
 """Seconds after the last hang-up at which a call that is not closed counts as open."""
@@ -52,7 +52,7 @@ def measure(smoke: bool) -> list[Figure]:
             ours += run(on_sessions, plans, all_async)
             plainly += run(on_async_machine, plans, all_async)
             guarded += run(on_guarded_machine, plans, all_async)
-    return [*_told(ours), *_goals(ours), *_beside("AsyncMachine", plainly), *_beside("AsyncMachine, guarded", guarded)]
+    return [*_told(ours), *goals(ours), *_beside("AsyncMachine", plainly), *_beside("AsyncMachine, guarded", guarded)]
 
 
 def run(storm: Callable[[list[Plan], World], Any], plans: list[Plan], all_async: bool) -> Counter[str]:
@@ -171,7 +171,7 @@ def _told(left: Counter[str]) -> list[Figure]:
     return [Figure(name=name, reached=left[name]) for name in names]
 
 
-def _goals(left: Counter[str]) -> list[Figure]:
+def goals(left: Counter[str]) -> list[Figure]:
     return [Figure(name=name, reached=left[name], goal=0, better="exactly") for name in _GOALS]
 
 
