@@ -62,11 +62,21 @@ class _JumpingSelector(selectors.BaseSelector):
         if timeout is None or self._loop.working:
             return self._real.select(None)
         began = time.monotonic()
-        ready = self._real.select(max(_BLINK, timeout / self._loop.speed))
+        ready = self._wait(timeout / self._loop.speed)
         if not ready:
             self._loop.now += timeout
         elif self._loop.speed < math.inf:
             self._loop.now += min(timeout, (time.monotonic() - began) * self._loop.speed)
+        return ready
+
+    def _wait(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for I/O for so long; for a blink at least, if there is a socket besides the one that wakes the loop."""
+        if seconds > _BLINK:
+            return self._real.select(seconds)
+        ready = self._real.select(0)
+        if not ready and len(self._real.get_map()) > 1:
+            time.sleep(_BLINK)  # epoll would wait for a whole millisecond
+            ready = self._real.select(0)
         return ready
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
