@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="callchart", description="Phone calls run as state charts.", epilog="callchart COMMAND --help tells more."
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parser.add_argument("--version", action=_Version, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), "")
     for name, text in _COMMANDS.items():
@@ -40,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name == chosen:
             import_module(f"adapters.cli.{name}").arguments(sub)
     options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    _find_own_handlers()
     try:
         return int(import_module(f"adapters.cli.{options.command}").run(options))
     except BrokenPipeError:
@@ -54,6 +59,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         if code is None:
             raise
         return code
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *unused: object) -> None:
+        from importlib.metadata import version
+
+        print(f"callchart {version('callchart')}")
+        parser.exit()
+
+
+def _find_own_handlers() -> None:
+    """Let CALLCHART_HANDLERS name a module of the working folder, behind everything that is installed."""
+    folder = os.getcwd()
+    if os.environ.get("CALLCHART_HANDLERS") and folder not in sys.path:
+        sys.path.append(folder)
 
 
 if __name__ == "__main__":

@@ -52,4 +52,7 @@ def explain(error: Exception) -> int | None:
     if isinstance(error, CallchartError):
         print(f"callchart: {error}", file=sys.stderr)
         return 1
+    if isinstance(error, OSError) and error.filename is not None:
+        print(f"callchart: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     return None

@@ -34,11 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if options.svg is not None:
         from adapters.diagram.svg import svg
 
-        try:
-            options.svg.write_text(svg(new, difference=difference), encoding="utf-8", newline="\n")
-        except OSError as error:
-            print(f"callchart: cannot write --svg {options.svg}: {error.strerror}", file=sys.stderr)
-            return 2
+        options.svg.write_text(svg(new, difference=difference), encoding="utf-8", newline="\n")
     if options.json:
         print(json.dumps(_described(difference), indent=2, ensure_ascii=False))
     else:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from adapters.cli.common import registry
 
 if TYPE_CHECKING:
     from fsm.registry import Handler
+    from fsm.triggers import Trigger
 
 __all__ = ["arguments", "run"]
 
@@ -23,7 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     known = registry()
     if options.json:
-        print(json.dumps([_described(handler) for handler in known.all()], indent=2, ensure_ascii=False))
+        everything = [_described(handler) for handler in known.all()]
+        everything += [_described_event(name, trigger) for name, trigger in known.triggers.items()]
+        print(json.dumps(everything, indent=2, ensure_ascii=False))
         return 0
     for kind, title in _KINDS.items():
         print(f"{title}:")
@@ -52,9 +56,14 @@ def _described(handler: Handler) -> dict[str, Any]:
     return described
 
 
+def _described_event(name: str, trigger: type[Trigger]) -> dict[str, Any]:
+    known = {field.name: str(field.type) for field in fields(trigger)}
+    return {"kind": "event", "name": name, "doc": trigger.__doc__ or "", "fields": known}
+
+
 def _signature(handler: Handler) -> str:
-    fields = handler.params.model_fields
-    if not fields:
+    params = handler.params.model_fields
+    if not params:
         return ""
-    shown = (f"{name}" if field.is_required() else f"{name}={field.default!r}" for name, field in fields.items())
+    shown = (f"{name}" if param.is_required() else f"{name}={param.default!r}" for name, param in params.items())
     return f"({', '.join(shown)})"
