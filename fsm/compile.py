@@ -95,6 +95,7 @@ class FlatRow(transitions.Transition):
         guards: all must hold.
         exited: nodes left, innermost first.
         entered: nodes entered, outermost first.
+        starting: those of them that have timers or services to start.
         names: names of its actions and reducers in the order they run: exit, own, entry.
         reducers: those of them that are reducers.
         leaving, own, entering: the actions of the exit, transition and entry blocks.
@@ -112,6 +113,7 @@ class FlatRow(transitions.Transition):
         self.guards = plan.guards
         self.exited = plan.exited
         self.entered = plan.entered
+        self.starting = plan.starting
         self.names = tuple(b.name for b in (*plan.leaving, *plan.own, *plan.entering))
         self.reducers = tuple(b for b in (*plan.leaving, *plan.own, *plan.entering) if b.reducer)
         self.leaving = tuple(b for b in plan.leaving if not b.reducer)
@@ -127,6 +129,7 @@ class _Plan:
     guards: tuple[Guard, ...]
     exited: tuple[int, ...]
     entered: tuple[int, ...]
+    starting: tuple[int, ...]
     leaving: tuple[Bound, ...]
     own: tuple[Bound, ...]
     entering: tuple[Bound, ...]
@@ -229,7 +232,7 @@ class _Compiler:
         entering = tuple(b for i in entered for b in self._bind_all(self.states[i].entry, i))
         final = nodes[entered[-1]].final
         closing = self._done(nodes[entered[-1]]) if final else ()
-        return _Plan((), (), entered, (), (), (*entering, *closing), final)
+        return _Plan((), (), entered, _starting(nodes, entered, final), (), (), (*entering, *closing), final)
 
     def _declare(self, machine: Machine, leaf: str, key: object, event: str, rows: list[tuple[int, Any]]) -> None:
         name = event if isinstance(key, str) else f"{event}#{key[1]}"  # type: ignore[index]  # (event, node)
@@ -305,7 +308,8 @@ class _Compiler:
         final = nodes[landing].final and bool(entered)
         if final:
             entering = (*entering, *self._done(nodes[landing]))
-        return _Plan(guards, exited, entered, leaving, own, entering, final), landing if entered else None
+        starting = _starting(nodes, entered, final)
+        return _Plan(guards, exited, entered, starting, leaving, own, entering, final), landing if entered else None
 
     def _moves(self, leaf: int, source: int, target: int, row: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return (exited innermost first, entered outermost first), as XState's getTransitionDomain has it."""
@@ -375,6 +379,10 @@ class _Compiler:
             id=id,
             durable=handler.durable,
         )
+
+
+def _starting(nodes: tuple[Node, ...], entered: tuple[int, ...], final: bool) -> tuple[int, ...]:
+    return () if final else tuple(i for i in entered if nodes[i].timers or nodes[i].invokes)
 
 
 def _with(function: Function, params: Mapping[str, Any]) -> Function:

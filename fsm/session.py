@@ -212,11 +212,13 @@ class Session(CallHandle):
         """Commit a step and do what follows from it."""
         row = done.row
         self.snapshot = done.after
-        self.record(*done.faults)
-        self._tell("on_commit", done)
+        effects: list[Effect] | None = [] if self.options.observers else None
+        if done.faults:
+            self.record(*done.faults)
+        if effects is not None:
+            self._tell("on_commit", done)
         if row.exited:
             self.visits.end(row.exited)
-        effects: list[Effect] | None = [] if self.options.observers else None
         if row.final:
             self._close()
         if not row.quiet:
@@ -237,8 +239,8 @@ class Session(CallHandle):
             await self._run_block("transition", row.own, done, effects, stubborn=False)
         if row.entering:
             await self._run_block("entry", row.entering, done, effects, stubborn=row.final)
-        if row.entered and not row.final:
-            self._unstarted += tuple((node, since, done) for node in row.entered)
+        if row.starting:
+            self._unstarted += tuple((node, since, done) for node in row.starting)
         if self._unstarted and not self._preempted:
             self._start_visits()
 
