@@ -173,7 +173,9 @@ class _Shape:
 
     def _description(self, node: Node, path: str) -> str:
         description = node.fields.get("description")
-        return self._findings.text(description, join(path, "description"), "`description`") if description else ""
+        if description is None or description.value == "":
+            return ""
+        return self._findings.text(description, join(path, "description"), "`description`")
 
     def _meta(self, node: Node, path: str) -> dict[str, object]:
         meta = node.fields.get("meta")

@@ -27,6 +27,8 @@ _INT = re.compile(r"[-+]?[0-9]{1,30}")
 _OTHER_BASE = re.compile(r"0o[0-7]{1,30}|0x[0-9a-fA-F]{1,30}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_CONTROL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What neither a page nor a picture can hold (XML 1.0, production 2, `Char`)."""
 _STR_TAG = "tag:yaml.org,2002:str"
 
 
@@ -221,9 +223,12 @@ class _Builder:
     def _text(self, text: str, at: Position) -> str:
         r"""Return `text` with JSON's surrogate pairs (`\ud83d\ude00`) joined."""
         try:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
             self._refuse("half a surrogate pair is no character", at, code="encoding")
+        if found := _CONTROL.search(text):
+            self._refuse(f"the control character U+{ord(found[0]):04X} is no text", at, code="encoding")
+        return text
 
     def _at(self, event: Any) -> Position:
         return Position(self._file, event.start_mark.line + 1, event.start_mark.column + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fsm.chart import Chart
 from fsm.diagram.difference import Change, Difference, Kind
 from fsm.diagram.mermaid import mermaid, mermaid_of
-from fsm.diagram.table import delay_table, transition_table
+from fsm.diagram.table import delay_table, plain, transition_table
 
 __all__ = ["RENDERER", "difference_markdown", "markdown", "stamp"]
 
@@ -31,7 +31,7 @@ def markdown(chart: Chart) -> str:
     about = chart.root.description.strip() or "The life of a call, as its chart says."
     parts = [
         f"# {chart.id}",
-        f"{about} Version {chart.version}. Written by `callchart diagram`; change the chart, not this page.",
+        f"{plain(f'{about} Version {chart.version}')}. Written by `callchart diagram`; change the chart, not this page.",
         _fenced(mermaid(chart)),
         "A dashed box stands for every state of its frame, unless a state says otherwise. ⏱ time-out, ⚙ work that runs "
         "meanwhile, ↻ leaves the state and enters it again. What stays in its state is in the table only.",

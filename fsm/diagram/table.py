@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from html import escape
 
 from fsm.chart import Chart, Row, State
 from fsm.diagram.words import action_words, duration, guard_words, leaf_of
 
-__all__ = ["delay_table", "transition_table"]
+__all__ = ["delay_table", "plain", "transition_table"]
+
+
+_IN_A_CELL = str.maketrans({"\\": "\\\\", "|": "\\|", "*": "\\*", "\n": " "})
+
+
+def plain(text: str) -> str:
+    """Return `text` so that a page shows it and never takes it for HTML."""
+    return escape(text, quote=False)
 
 
 def transition_table(chart: Chart) -> str:
@@ -65,5 +74,5 @@ def _target(chart: Chart, row: Row) -> str:
 
 
 def _table_line(cells: Iterable[str]) -> str:
-    escaped = (cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("*", "\\*") for cell in cells)
+    escaped = (plain(cell).translate(_IN_A_CELL) for cell in cells)
     return f"| {' | '.join(escaped)} |"

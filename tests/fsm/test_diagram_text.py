@@ -93,6 +93,18 @@ def test_table_cell_keeps_its_column_whatever_is_in_it() -> None:
     assert "| a | x\\|y.\\* | g(on: true) | (stays) | (nothing) |" in transition_table(chart)
 
 
+def test_page_never_holds_html_of_the_chart() -> None:
+    chart = chart_of(
+        "{id: c, version: <i>, description: '<b>&</b>', initial: a,"
+        " states: {a: {on: {call.dtmf: {guard: {type: g, params: {of: '<u>'}}}}}}}"
+    )
+
+    page = markdown(chart)
+
+    assert "&lt;b&gt;&amp;&lt;/b&gt; Version &lt;i&gt;. " in page
+    assert "g(of: &lt;u&gt;)" in transition_table(chart)
+
+
 def test_delays_name_the_states_that_wait() -> None:
     assert delay_table(chart_of(SMALL)) == (
         "| delay | time | waited for in |\n| --- | --- | --- |\n| quick | 500ms |  |\n| ring | 20s | waiting |\n"

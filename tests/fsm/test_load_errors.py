@@ -54,6 +54,8 @@ def test_a_wrong_chart_is_told(tmp_path: Path, case: dict[str, Any]) -> None:
         (b"\xff\xfei\x00d\x00", "encoding", 1, 1, "the file is not UTF-8 text"),
         (b"id: t\nx: \x01", "syntax", 2, 4, "this is not YAML: it holds a control character"),
         (b'x: "\\UFFFFFFFF"', "syntax", 1, 1, "this is not YAML: "),
+        (b'id: t\nx: ["\\0"]', "encoding", 2, 5, "the control character U+0000 is no text"),
+        (b'id: t\n"\\uffff": 1', "encoding", 2, 1, "the control character U+FFFF is no text"),
         (b"%YAML 1.3\n---\nid: t", "syntax", 1, 1, "this is not YAML: version minor part can only be 2 or 1"),
         (b'x: "\\ud83d"', "encoding", 1, 4, "half a surrogate pair is no character"),
         (b"id: t\nid: u", "duplicate-key", 2, 1, "the key 'id' again; it stands in line 1 already"),
