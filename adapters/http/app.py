@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute
 
 from fsm.manager import SessionManager
@@ -20,14 +21,22 @@ AsgiApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 def build_api(manager: SessionManager, routes: Sequence[BaseRoute]) -> FastAPI:
     """Return the HTTP side: health, and the carriers' webhooks."""
-    api = FastAPI(title="callchart", docs_url="/api/docs", openapi_url="/api/openapi.json")
+    api = FastAPI(title="callchart", docs_url="/api/docs", redoc_url=None, openapi_url="/api/openapi.json")
     api.router.routes.extend(routes)
 
+    @api.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> Response:
+        """Our own mistake: the log has it, the caller of the API learns nothing of our inside."""
+        return JSONResponse({"detail": "Internal Server Error"}, status_code=500)
+
+    @api.head("/livez", include_in_schema=False)
+    @api.head("/healthz", include_in_schema=False)
     @api.get("/livez", summary="The process runs")
     @api.get("/healthz", include_in_schema=False)
     async def livez() -> dict[str, str]:
         return {"status": "ok"}
 
+    @api.head("/readyz", include_in_schema=False)
     @api.get("/readyz", summary="New calls are welcome")
     async def readyz(response: Response) -> dict[str, str]:
         if manager.draining:
@@ -50,15 +59,11 @@ def build_api(manager: SessionManager, routes: Sequence[BaseRoute]) -> FastAPI:
 def dispatch(api: AsgiApp, sockets: Mapping[str, AsgiApp]) -> AsgiApp:
     """Return an app that serves `sockets` (path to raw ASGI app) and leaves everything else to `api`.
 
-    Media do not pass through the API's framework: it costs a third of the calls a core can carry.
+    An ordinary request to a media path goes there too: it is told that only a WebSocket is served. Media do not pass through the API's framework: it costs a third of the calls a core can carry.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            media = sockets.get(scope["path"].rstrip("/"))
-            if media is not None:
-                await media(scope, receive, send)
-                return
-        await api(scope, receive, send)
+        media = sockets.get(scope.get("path", "").rstrip("/"))
+        await (api if media is None else media)(scope, receive, send)
 
     return app

@@ -16,6 +16,8 @@ from fsm.triggers import Trigger
 __all__ = ["CallLog", "set_up_logging"]
 
 log = logging.getLogger("callchart.calls")
+_TALKATIVE = ("websockets", "uvicorn", "uvicorn.error", "httpx", "httpcore", "asyncio")
+"""Libraries that write frames, and with them what callers say, at level DEBUG: never below WARNING, whatever is set."""
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -27,8 +29,8 @@ def set_up_logging(level: str, *, stream: TextIO | None = None, readable: bool |
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("websockets", "httpx", "asyncio"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    for talkative in _TALKATIVE:
+        logging.getLogger(talkative).setLevel(max(logging.WARNING, root.level))
 
 
 class _JsonLines(logging.Formatter):

@@ -17,7 +17,16 @@ from fsm.load import load_chart
 from fsm.observe import Observer
 from fsm.session import Session
 from fsm.step import Step
-from fsm.triggers import CallEnded, CallLost, CallResumed, CallStarted, HeardReply, ReplyStarted, Trigger, UserTranscript
+from fsm.triggers import (
+    CallEnded,
+    CallLost,
+    CallResumed,
+    CallStarted,
+    HeardReply,
+    ReplyStarted,
+    Trigger,
+    UserTranscript,
+)
 from handlers import REGISTRY
 from tests.adapters.media.fakes import FakeClient, FakeLeg
 from tests.fakes import FakeAgents, FakeFronts, FakeIntents, FakeTranscripts, elapse
