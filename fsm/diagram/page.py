@@ -31,7 +31,8 @@ def markdown(chart: Chart) -> str:
     about = chart.root.description.strip() or "The life of a call, as its chart says."
     parts = [
         f"# {chart.id}",
-        f"{plain(f'{about} Version {chart.version}')}. Written by `callchart diagram`; change the chart, not this page.",
+        f"{plain(about)} Version {plain(str(chart.version))}. Written by `callchart diagram`; "
+        "change the chart, not this page.",
         _fenced(mermaid(chart)),
         "A dashed box stands for every state of its frame, unless a state says otherwise. ⏱ time-out, ⚙ work that runs "
         "meanwhile, ↻ leaves the state and enters it again. What stays in its state is in the table only.",
