@@ -258,6 +258,18 @@ async def test_caller_who_comes_back_is_picked_up_and_not_greeted_again(machine:
     await line.end()
 
 
+async def test_second_socket_during_the_greeting_leaves_nobody_unanswered(machine: Machine) -> None:
+    line = Line(machine)
+    await line.happens(CallStarted(stream_id="MZ1"), StsReady(session_id="s1"))
+
+    taken_over = await line.happens(CallResumed(proof=True, stream_id="MZ2"))
+    answered = await line.happens(said("when are you open", "u1"))
+
+    assert taken_over == ["media.interrupt", "carrier.attach", "media.open"]
+    assert answered[-1].startswith("sts.respond")
+    await line.end()
+
+
 async def test_caller_who_does_not_come_back_was_lost(machine: Machine) -> None:
     line = await Line(machine).answered()
     await line.happens(CallLost(can_return=True))
