@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from adapters.carriers.twilio.config import TwilioConfig
 
@@ -30,7 +31,16 @@ class SeenCall:
     transferred: bool = False
     """The carrier has been told to connect the target."""
     hanging_up: bool = False
+    connected: bool = False
+    """Its stream has come once."""
     expires_at: float = 0.0
+
+
+class _Over(NamedTuple):
+    """A call that the carrier has declared over."""
+
+    since: float
+    connected: bool
 
 
 class TwilioCalls:
@@ -41,7 +51,7 @@ class TwilioCalls:
         self._expiry_s = config.calls_expiry_s
         self._secret = (config.token_secret or config.auth_token or secrets.token_hex(32)).encode()
         self._seen: dict[str, SeenCall] = {}  # oldest first
-        self._over: dict[str, float] = {}  # call id -> since when; oldest first
+        self._over: dict[str, _Over] = {}  # oldest first
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -62,18 +72,22 @@ class TwilioCalls:
 
     def end(self, call_id: str) -> None:
         """The carrier says that a call is over: a socket that still comes is late. Unknown calls leave nothing."""
-        if self._seen.pop(call_id, None) is not None:
+        if (call := self._seen.pop(call_id, None)) is not None:
             self._forget_old()
-            self._over[call_id] = self._now()
+            self._over[call_id] = _Over(self._now(), call.connected)
 
     def is_over(self, call_id: str) -> bool:
         """Whether the carrier said so in the last minutes."""
-        since = self._over.get(call_id)
-        return since is not None and self._now() - since < _OVER_S
+        over = self._over.get(call_id)
+        return over is not None and self._now() - over.since < _OVER_S
 
     def forget(self, call_id: str) -> None:
-        """The desk says that a call is over. One to be transferred is kept until Twilio has asked where to."""
-        self._over.pop(call_id, None)
+        """The desk says that a call is over. One to be transferred is kept until Twilio has asked where to.
+
+        If the carrier said so before its stream had come, the stream may still be on its way, and is turned away.
+        """
+        if (over := self._over.get(call_id)) is not None and over.connected:
+            del self._over[call_id]
         call = self._seen.pop(call_id, None)
         if call is not None and call.transfer_target:
             call.expires_at = self._now() + _TRANSFER_S
@@ -95,8 +109,8 @@ class TwilioCalls:
                 break
             del self._seen[call_id]
         while self._over:
-            call_id, since = next(iter(self._over.items()))
-            if len(self._over) < self._limit and now - since < _OVER_S:
+            call_id, over = next(iter(self._over.items()))
+            if len(self._over) < self._limit and now - over.since < _OVER_S:
                 break
             del self._over[call_id]
 

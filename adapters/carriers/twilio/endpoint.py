@@ -75,7 +75,9 @@ class TwilioMedia:
             call = self._calls.get(call_id)
             trigger = call_started(started, caller=call.caller if call else "", called=call.called if call else "")
             if shows_token and call is None:  # our TwiML, from before a restart or from another node
-                self._calls.see(call_id, caller=trigger.caller, called=trigger.called)
+                call = self._calls.see(call_id, caller=trigger.caller, called=trigger.called)
+            if call is not None:
+                call.connected = True
             proof = shows_token or bool(self._config.auth_token)
             events = self._desk.connect(leg, trigger, call_id=call_id, proof=proof)
         if events is None:

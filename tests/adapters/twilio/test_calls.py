@@ -53,6 +53,17 @@ async def test_a_call_that_is_over_turns_a_late_socket_away_for_five_minutes() -
     assert not calls.is_over("CA3")
 
 
+async def test_a_stream_that_never_came_is_still_turned_away_once_the_desk_has_forgotten_the_call() -> None:
+    calls = TwilioCalls(TwilioConfig())
+    calls.see("CA1")
+    calls.see("CA2").connected = True
+    for call_id in ("CA1", "CA2"):
+        calls.end(call_id)
+        calls.forget(call_id)
+
+    assert [calls.is_over(call_id) for call_id in ("CA1", "CA2")] == [True, False]
+
+
 async def test_calls_that_are_over_are_bounded() -> None:
     calls = TwilioCalls(TwilioConfig(calls_limit=2))
 
