@@ -5,7 +5,7 @@ How this works. A request waits in the queue, then takes the only slot:
     queued -> asked -> made -> ended        `asked`: `response.create` is sent; `made`: `response.created` has come
                 ^  \\                       cancelled ones keep the slot until the server has ended them
                 |   refused as `conversation_already_has_active_response`
-                +-- blocked                 asked again after the next `response.done`, or a short while
+                +-- blocked                 asked again after the next `response.done`, or a while, ever longer
 
 Only what answers our own request is played. A response that the server made by itself is cancelled and ignored, and
 so is whatever a response still sends after it was cancelled. Each request ends in one `ResponseEnd`, unless `cancel`
@@ -31,7 +31,7 @@ __all__ = ["Responses"]
 _TRIES = 3  # sessions in which one reply is asked for
 _ENDED_KEPT = 64
 _SLACK = 0.001  # seconds by which a timer may come early
-_BLOCKED_PAUSE = 0.25  # the server may tell of an end before its slot is free
+_BLOCKED_PAUSE = 0.25  # the server may tell of an end before its slot is free; doubled each time it was too short
 _TOKEN = "request"
 
 Status = Literal["completed", "cancelled", "incomplete", "failed"]
@@ -49,6 +49,8 @@ class _Reply:
     event_id: str = ""
     """Of the `response.create` that is under way; empty while blocked."""
     response_id: str = ""
+    refusals: int = 0
+    """How often it met another active response."""
     due: float = 0.0
     """When we lose patience."""
     cancelled: bool = False
@@ -234,7 +236,9 @@ class Responses:
             self._next()
         elif taken:
             reply.event_id = ""
-            self._pause = self._clock.call_at(self._clock.now() + _BLOCKED_PAUSE, self._ask_again)
+            pause = _BLOCKED_PAUSE * 2**reply.refusals
+            reply.refusals += 1
+            self._pause = self._clock.call_at(self._clock.now() + pause, self._ask_again)
         else:
             self._end(reply, "failed", error.code or error.kind)
         return True

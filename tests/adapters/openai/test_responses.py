@@ -108,7 +108,7 @@ async def test_errors_about_other_things_do_not_end_a_response() -> None:
     assert line.ends() == []
 
 
-async def test_a_request_that_is_always_refused_as_too_early_is_given_up() -> None:
+async def test_a_request_that_is_always_refused_as_too_early_is_given_up_and_asked_ever_more_seldom() -> None:
     line = Line()
     line.worker.request("answer", "")
     line.worker.opened()
@@ -118,6 +118,7 @@ async def test_a_request_that_is_always_refused_as_too_early_is_given_up() -> No
 
     assert line.given_up == ["stalled"]
     assert line.ends() == [("failed", "stalled")]
+    assert sum(isinstance(command, e.CreateResponse) for command in line.sent) == 6
 
 
 async def test_text_of_another_response_is_not_shown() -> None:
