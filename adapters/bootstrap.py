@@ -96,7 +96,9 @@ def build(
         journal=journal,
         max_calls=settings.max_calls,
     )
-    twilio = twilio_config.TwilioConfig(auth_token=settings.twilio_auth_token, public_url=settings.public_url)
+    twilio = twilio_config.TwilioConfig(
+        auth_token=settings.twilio_auth_token, token_secret=settings.token_secret, public_url=settings.public_url
+    )
     seen = TwilioCalls(twilio)
     switchboard.on_over = seen.forget
     media = media_app(twilio, switchboard, seen)

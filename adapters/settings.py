@@ -38,6 +38,8 @@ class Settings:
     journal: bool = True
     """Whether the journal of every call is written under `data_dir`."""
     twilio_auth_token: str = field(default="", repr=False)
+    token_secret: str = field(default="", repr=False)
+    """What the tokens of media sockets are made with, the same on every node. Empty: the auth token, else random."""
     openai_api_key: str = field(default="", repr=False)
     openai_url: str = "wss://api.openai.com/v1/realtime"
     openai_model: str = "gpt-realtime-2.1"
@@ -63,6 +65,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         log_level=read("LOG_LEVEL", "INFO", _level),
         journal=read("CALLCHART_JOURNAL", True, _switch),
         twilio_auth_token=read("TWILIO_AUTH_TOKEN", "", str),
+        token_secret=read("CALLCHART_TOKEN_SECRET", "", str),
         openai_api_key=read("OPENAI_API_KEY", "", str),
         openai_url=read("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime", _socket_url),
         openai_model=read("OPENAI_REALTIME_MODEL", "gpt-realtime-2.1", str),

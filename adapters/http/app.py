@@ -59,7 +59,8 @@ def build_api(manager: SessionManager, routes: Sequence[BaseRoute]) -> FastAPI:
 def dispatch(api: AsgiApp, sockets: Mapping[str, AsgiApp]) -> AsgiApp:
     """Return an app that serves `sockets` (path to raw ASGI app) and leaves everything else to `api`.
 
-    An ordinary request to a media path goes there too: it is told that only a WebSocket is served. Media do not pass through the API's framework: it costs a third of the calls a core can carry.
+    An ordinary request to a media path goes there too: it is told that only a WebSocket is served. Media do not pass
+    through the API's framework: it costs a third of the calls a core can carry.
     """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
