@@ -12,7 +12,8 @@ import gc
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -106,20 +107,25 @@ def _later(name: str, done: Done | None, turns: int) -> Callable[..., Any]:
 
 
 def steps(rounds: int, times: int) -> list[Figure]:
+    """Measure one step with three actions: on exit, on the way, on entry."""
     figures = []
-    for kind, goal, what in (
-        ("plain", 4.0, "three plain actions"),
-        ("async", 1.0, "three async actions"),
-        ("waiting", 1.0, "three async actions that wait a turn"),
+    for kind, what, goal, bare in (
+        ("plain", "three plain actions", 4.0, False),
+        ("plain", "three plain actions (a bare AsyncMachine)", 4.0, True),
+        ("async", "three async actions", 1.0, False),
+        ("async", "three async actions (a bare AsyncMachine)", 1.0, True),
+        ("waiting", "three async actions that wait a turn", 1.0, False),
     ):
         theirs, ours = interleaved(
-            rounds,
-            lambda kind=kind: asyncio.run(_async_machine(kind, times)),  # type: ignore[misc]  # bound at once
-            lambda kind=kind: asyncio.run(_session(kind, times)),  # type: ignore[misc]  # bound at once
+            rounds, partial(_run, _async_machine, kind, times, bare), partial(_run, _session, kind, times)
         )
         note = f"{ours * 1e6:.1f} us, AsyncMachine {theirs * 1e6:.1f} us"
         figures.append(Figure(name=f"post -> done, {what}", reached=theirs / ours, unit="x", goal=goal, note=note))
     return figures
+
+
+def _run(side: Callable[..., Coroutine[Any, Any, float]], *arguments: object) -> float:
+    return asyncio.run(side(*arguments))
 
 
 async def _session(kind: str, times: int) -> float:
@@ -142,23 +148,25 @@ async def _session(kind: str, times: int) -> float:
     return took
 
 
-async def _async_machine(kind: str, times: int) -> float:
-    """Return seconds for one step of an AsyncMachine with the same states and actions."""
-    leave, move, enter = _actions(kind, Done())
+async def _async_machine(kind: str, times: int, bare: bool) -> float:
+    """Return seconds for one step of an AsyncMachine with the same states and actions.
+
+    Args:
+        bare: no queue, and all three actions in one block, which it runs side by side: the least that it can do.
+    """
+    leave, move, enter = (partial(action, None) for action in _actions(kind, Done()))
+    edges: dict[str, Any] = {} if bare else {"on_exit": leave, "on_enter": enter}
     model = type("Model", (), {})()
     AsyncMachine(
         model,
-        states=[
-            {"name": n, "on_enter": [lambda t: enter(model, t)], "on_exit": [lambda t: leave(model, t)]}
-            for n in ("ping", "pong")
-        ],
+        states=[{"name": name, **edges} for name in ("ping", "pong")],
         transitions=[
-            {"trigger": "go", "source": a, "dest": b, "before": [lambda t: move(model, t)]}
+            {"trigger": "go", "source": a, "dest": b, "before": [leave, move, enter] if bare else move}
             for a, b in (("ping", "pong"), ("pong", "ping"))
         ],
         initial="ping",
         auto_transitions=False,
-        queued=True,
+        queued=not bare,
     )
     return await _timed(lambda: model.go(GO), times)
 
