@@ -33,8 +33,8 @@ class OpenAiConfig:
     """The longest silence of a response that is being made."""
     cancel_timeout: float = 5.0
     """From cancelling a response until its end."""
-    transcript_timeout: float = 3.0
-    """From the end of speech until its transcript is reported, with or without words."""
+    transcript_timeout: float = 2.9
+    """From the end of speech until its transcript is reported, with or without words; three seconds are promised."""
     audio_kept: float = 10.0
     """How much of the caller's audio is kept while no session is open."""
     ping_interval: float = 20.0
