@@ -96,19 +96,19 @@ def _delays(environ: Mapping[str, str]) -> dict[str, float]:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
+    if not text.isdecimal() or int(text) > 65535:
         raise ValueError(f"{text!r} is not a port; use 0 to 65535 (0: any free one)")
     return int(text)
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"{text!r} is not a count; use a whole number from 1")
     return int(text)
 
 
 def _duration(text: str) -> float:
-    value = seconds(int(text) if text.isdigit() else text)
+    value = seconds(int(text) if text.isdecimal() else text)
     if value is None:
         raise ValueError(f"{text!r} is not a duration; use 15s, 500ms, 30m, 2h or bare seconds")
     return value
@@ -122,7 +122,7 @@ def _level(text: str) -> str:
 
 def _switch(text: str) -> bool:
     if text.lower() not in ("1", "0", "true", "false", "yes", "no", "on", "off"):
-        raise ValueError(f"{text!r} is neither on nor off")
+        raise ValueError(f"{text!r} is no switch; use on or off")
     return text.lower() in ("1", "true", "yes", "on")
 
 

@@ -10,7 +10,7 @@ import orjson
 
 from adapters.telemetry.journal_files import call_folder
 from fsm.context import CallContext
-from fsm.history import Message, append
+from fsm.history import Message
 from fsm.observe import Observer
 from fsm.session import Session
 from fsm.step import Step
@@ -28,28 +28,28 @@ class TranscriptFiles(Observer):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._said: dict[str, tuple[Message, ...]] = {}
+        self._said: dict[str, list[Message]] = {}
         self._writing: list[Thread] = []
 
     def messages(self, call_id: str) -> tuple[Message, ...]:
         """Return what has been said so far in a call that has not settled."""
-        return self._said.get(call_id, ())
+        return tuple(self._said.get(call_id, ()))
 
     def on_commit(self, session: Session, step: Step) -> None:
-        if step.after.context.history is step.before.context.history:
+        before, after = step.before.context.history, step.after.context.history
+        if after is before:
             return
-        known = self._said.get(session.call_id, ())
-        before = set(step.before.context.history)
-        for message in step.after.context.history:
-            if message not in before:
-                known = append(known, message)
-        self._said[session.call_id] = known
+        said = self._said.setdefault(session.call_id, list(before))
+        known = set(map(id, before))  # one that is equal may be said again
+        for message in after:
+            if id(message) not in known:
+                _add(said, message)
 
     def on_settled(self, session: Session) -> None:
         self._said.pop(session.call_id, None)
 
     def save(self, call: CallContext) -> None:
-        said = self._said.get(call.call_id, ())
+        said = self.messages(call.call_id)
         if said:
             self._writing = [thread for thread in self._writing if thread.is_alive()]
             thread = Thread(target=self._write, args=(call.call_id, said), name="transcript")
@@ -67,5 +67,15 @@ class TranscriptFiles(Observer):
             folder.mkdir(parents=True, exist_ok=True)
             text = orjson.dumps({"call_id": call_id, "messages": said}, option=orjson.OPT_INDENT_2)
             (folder / "transcript.json").write_bytes(text)
-        except OSError:
+        except (OSError, TypeError):  # TypeError: orjson cannot write a text, such as half a surrogate pair
             log.exception("transcript_not_written", extra={"folder": str(folder)})
+
+
+def _add(said: list[Message], message: Message) -> None:
+    """Add a message; one of the same role and item amends what it repeats, in its place."""
+    if message.item_id:
+        for place in reversed(range(len(said))):
+            if (said[place].item_id, said[place].role) == (message.item_id, message.role):
+                said[place] = message
+                return
+    said.append(message)

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -21,11 +23,15 @@ from fsm.step import Step
 __all__ = ["JournalFiles", "call_folder"]
 
 log = logging.getLogger(__name__)
+_LONGEST_NAME = 160  # characters; file systems take 255 bytes
 
 
 def call_folder(folder: Path, call_id: str) -> Path:
     """Return where a call's files lie. A call id comes from outside: it never names a place elsewhere."""
-    return folder / (quote(call_id, safe="") or "_").replace(".", "%2E")
+    name = (quote(call_id, safe="") or "_").replace(".", "%2E")
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:32]}"
+    return folder / name
 
 
 class JournalFiles(Journal):
@@ -47,7 +53,12 @@ class JournalFiles(Journal):
     async def durable(self, call_id: str, seq: int) -> None:
         loop = asyncio.get_running_loop()
         written = loop.create_future()
-        self._work.put(lambda: loop.call_soon_threadsafe(_resolve, written))
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop has been closed meanwhile
+                loop.call_soon_threadsafe(_resolve, written)
+
+        self._work.put(tell)
         await written
 
     def close(self) -> None:
@@ -62,13 +73,13 @@ class JournalFiles(Journal):
         folder = call_folder(self._folder, call_id)
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "journal.jsonl").open("ab") as file:
-            file.write(orjson.dumps(record, default=str) + b"\n")
+            file.write(orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS) + b"\n")
 
     def _write(self) -> None:
         while (work := self._work.get()) is not None:
             try:
                 work()
-            except OSError:
+            except (OSError, TypeError):  # TypeError: orjson cannot write a value, such as half a surrogate pair
                 log.exception("journal_not_written", extra={"folder": str(self._folder)})
 
 
