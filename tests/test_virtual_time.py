@@ -1,9 +1,12 @@
 """Time jumps, sockets stay real."""
 
 import asyncio
+import threading
 import time
 
 import pytest
+
+from adapters.simulators.virtual_time import run
 
 
 async def test_two_minutes_of_silence_cost_nothing() -> None:
@@ -47,3 +50,31 @@ async def test_work_in_a_thread_is_waited_for() -> None:
 
     assert result == 499500
     assert asyncio.get_running_loop().time() - began < 1
+
+
+@pytest.mark.parametrize(("speed", "least"), [(10.0, 0.1), (1e9, 0.0)])
+def test_time_that_is_not_to_jump_takes_its_part_of_real_time(speed: float, least: float) -> None:
+    async def a_second() -> float:
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(1)
+        return asyncio.get_running_loop().time() - began
+
+    began = time.monotonic()
+
+    assert run(a_second(), speed=speed) == pytest.approx(1)
+
+    assert least <= time.monotonic() - began < 5
+
+
+def test_what_arrives_meanwhile_ends_the_wait_and_the_time_until_then_has_passed() -> None:
+    async def woken() -> float:
+        loop = asyncio.get_running_loop()
+        came = asyncio.Event()
+        bell = threading.Timer(0.05, loop.call_soon_threadsafe, [came.set])
+        began = loop.time()
+        bell.start()
+        async with asyncio.timeout(3600):
+            await came.wait()
+        return loop.time() - began
+
+    assert 0.5 <= run(woken(), speed=20.0) < 100  # 0.05 s of ours, twenty times as fast

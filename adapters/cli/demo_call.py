@@ -153,9 +153,7 @@ def _problems(over: _Over) -> list[str]:
     if session.context.bot.name != _BOT:
         problems.append(f"the bot {session.context.bot.name!r} answered, not {_BOT!r}")
     if over.result.outcome != "ended" or session.context.end_reason != "goodbye":
-        reason = session.context.end_reason
-        problems.append(
-            f"the call was to end with a good-bye, but it {over.result.outcome} ({reason or session.state})"
-        )
+        why = session.context.end_reason or session.state
+        problems.append(f"the call was to end with a good-bye, and is {over.result.outcome} ({why})")
     problems += [f"{count} {what} left open" for what, count in over.held.items() if count]
     return problems + list(session.faults)

@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.check:
         if not options.out.is_file() or options.out.read_text(encoding="utf-8") != text:
-            print(f"{options.out} is not in step with the handlers; run: callchart schema", file=sys.stderr)
+            again = "callchart schema" if options.out == _BUNDLED else f"callchart schema --out {options.out}"
+            print(f"{options.out} is not in step with the handlers; run: {again}", file=sys.stderr)
             return 1
         return 0
     options.out.write_text(text, encoding="utf-8")
