@@ -21,7 +21,7 @@ def test_variable_that_is_set_to_nothing_is_as_if_it_were_not_set() -> None:
 def test_every_variable_is_read() -> None:
     read = read_settings(
         {
-            "CALLCHART_HOST": "0.0.0.0",  # noqa: S104
+            "CALLCHART_HOST": "0.0.0.0",
             "CALLCHART_PORT": "0",
             "CALLCHART_PUBLIC_URL": "https://bot.example.net/",
             "CALLCHART_DATA_DIR": "/var/lib/callchart",
@@ -42,7 +42,7 @@ def test_every_variable_is_read() -> None:
     )
 
     assert read == Settings(
-        host="0.0.0.0",  # noqa: S104
+        host="0.0.0.0",
         port=0,
         public_url="https://bot.example.net",
         data_dir=Path("/var/lib/callchart"),
