@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fsm.chart import State
 from fsm.errors import Problem
-from fsm.lint.ways import Ways, problem
+from fsm.lint.ways import Ways, certain, problem
 
 __all__ = ["misses_failed_action", "misses_preempt", "no_way_to_end", "silent_trap", "unreachable"]
 
@@ -39,9 +39,10 @@ def misses_preempt(ways: Ways) -> Iterator[Problem]:
         for event in ways.chart.preempt:
             rows = [row for _, row in ways.rows(leaf, event)]
             last = rows[-1] if rows else None
-            if last is None or last.guards or (last.target is None and not last.actions):
+            taken = last is not None and certain(last, rows[:-1])
+            if last is None or not taken or (last.target is None and not last.actions):
                 sometimes = "when no guard holds, " if rows and rows[0].guards else ""
-                takes = "ignores" if last is not None and not last.guards else "does not take"
+                takes = "ignores" if taken else "does not take"
                 message = f"{sometimes}{leaf.name!r} {takes} {event!r}: the caller is gone and the call stays open"
                 yield problem("misses-preempt", message, leaf)
 
@@ -80,4 +81,4 @@ def silent_trap(ways: Ways) -> Iterator[Problem]:
 def _leaves_in_silence(ways: Ways, leaf: State) -> Iterator[bool]:
     for way in ways.ways[leaf.name]:
         timed = way.event.startswith("after.") and way.owner is not ways.chart.root
-        yield (timed or way.event == "user.idle") and leaf in way.exited and not way.row.guards
+        yield (timed or way.event == "user.idle") and leaf in way.exited and way.sure

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-from fsm.chart import GuardRef, Row
+from fsm.chart import Row
 from fsm.errors import Problem
-from fsm.lint.ways import Way, Ways, problem
+from fsm.lint.ways import Way, Ways, certain, guard_key, problem
 
 __all__ = ["dead_rows", "endless_loops", "idle_reenters", "repeated_guards", "restarts_parent"]
 
@@ -21,11 +20,12 @@ def _lists(ways: Ways) -> Iterator[tuple[Row, ...]]:
 
 
 def dead_rows(ways: Ways) -> Iterator[Problem]:
-    """A row after an unguarded one."""
+    """A row after an unguarded one, or after one for a guard and one for its opposite."""
     for rows in _lists(ways):
-        first = next((index for index, row in enumerate(rows) if not row.guards), len(rows))
+        first = next((index for index, row in enumerate(rows) if certain(row, rows[:index])), len(rows))
         for row in rows[first + 1 :]:
-            message = f"never taken: the row for {row.event!r} before it has no guard; callers never get what it says"
+            why = "has no guard" if not rows[first].guards else "takes what is left"
+            message = f"never taken: the row for {row.event!r} before it {why}; callers never get what it says"
             yield problem("dead-row", message, row)
 
 
@@ -33,21 +33,17 @@ def repeated_guards(ways: Ways) -> Iterator[Problem]:
     """The same guard twice: in one row, or in a row behind one that asks for no more than it does."""
     for rows in _lists(ways):
         for index, row in enumerate(rows):
-            asked = [_key(guard) for guard in row.guards]
+            asked = [guard_key(guard) for guard in row.guards]
             if len(set(asked)) < len(asked):
                 names = ", ".join(str(guard) for guard in row.guards)
                 yield problem("repeated-guard", f"one guard stands here twice: {names}", row)
-            if any(earlier.guards and {_key(g) for g in earlier.guards} <= set(asked) for earlier in rows[:index]):
+            if any(earlier.guards and {guard_key(g) for g in earlier.guards} <= set(asked) for earlier in rows[:index]):
                 names = " and ".join(str(guard) for guard in row.guards)
                 message = (
                     f"never taken: when {names} holds, an earlier row for {row.event!r} is taken; "
                     "callers never get what this one says"
                 )
                 yield problem("repeated-guard", message, row)
-
-
-def _key(guard: GuardRef) -> str:
-    return json.dumps([guard.type, guard.negated, dict(guard.params)], sort_keys=True)
 
 
 def endless_loops(ways: Ways) -> Iterator[Problem]:

@@ -1,26 +1,38 @@
 """Where a call can go: for every leaf and event the rows that may be taken, and what they leave and enter.
 
 XState's rules, read off the chart: child before parent, the first row whose guard holds, so that nothing behind an
-unguarded row counts. Guards may say anything.
+unguarded row, or behind a guard and its opposite, counts. Guards may say anything.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from fsm.chart import Chart, Ref, Row, State
+from fsm.chart import Chart, GuardRef, Ref, Row, State
 from fsm.check import known_events
 from fsm.errors import Problem
 from fsm.registry import Handler, Registry
 
-__all__ = ["Way", "Ways", "problem"]
+__all__ = ["Way", "Ways", "certain", "guard_key", "problem"]
 
 
 def problem(code: str, message: str, part: State | Row | Ref) -> Problem:
     """Return the error that `part` stands for."""
     return Problem(code, "error", message, part.at, part.path)
+
+
+def guard_key(guard: GuardRef, *, negated: bool = False) -> str:
+    """Return what `guard`, or its opposite, asks: two that ask the same have the same key."""
+    return json.dumps([guard.type, guard.negated is not negated, dict(guard.params)], sort_keys=True)
+
+
+def certain(row: Row, earlier: Iterable[Row]) -> bool:
+    """Return whether `row` is taken if none of `earlier` is: it has no guard, or only the opposites of theirs."""
+    refused = {guard_key(other.guards[0], negated=True) for other in earlier if len(other.guards) == 1}
+    return all(guard_key(guard) in refused for guard in row.guards)
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,7 @@ class Way:
         lands: where the call is afterwards; None if it stays.
         exited: states left, innermost first.
         entered: states entered, outermost first.
+        sure: whether it is taken if no row before it is.
     """
 
     leaf: State
@@ -42,6 +55,7 @@ class Way:
     lands: State | None = None
     exited: tuple[State, ...] = ()
     entered: tuple[State, ...] = ()
+    sure: bool = True
 
     @property
     def refs(self) -> Iterator[Ref]:
@@ -91,19 +105,21 @@ class Ways:
 
     def rows(self, leaf: State, event: str) -> list[tuple[State, Row]]:
         """Return the rows that may be taken for `event` in `leaf`, each with the state it stands in."""
-        found = []
+        found: list[tuple[State, Row]] = []
         for state in self.chain(leaf):
             for row in state.candidates(event):
+                sure = certain(row, (earlier for _, earlier in found))
                 found.append((state, row))
-                if not row.guards:
+                if sure:
                     return found
         return found
 
-    def _timed(self, state: State) -> Iterator[tuple[str, Row]]:
+    def _timed(self, state: State) -> Iterator[tuple[Row, bool]]:
         for rows in state.after.values():
-            for row in rows:
-                yield row.event, row
-                if not row.guards:
+            for index, row in enumerate(rows):
+                sure = certain(row, rows[:index])
+                yield row, sure
+                if sure:
                     break
 
     @cached_property
@@ -116,19 +132,22 @@ class Ways:
         running = {f"{end}.invoke.{i.id}" for state in chain for i in state.invoke for end in ("done", "error")}
         for event in self._events:
             if ".invoke." not in event or event in running:
-                yield from (self._way(leaf, event, owner, row) for owner, row in self.rows(leaf, event))
+                rows = self.rows(leaf, event)
+                for index, (owner, row) in enumerate(rows):
+                    sure = certain(row, (earlier for _, earlier in rows[:index]))
+                    yield self._way(leaf, event, owner, row, sure)
         for owner in chain:
-            yield from (self._way(leaf, event, owner, row) for event, row in self._timed(owner))
+            yield from (self._way(leaf, row.event, owner, row, sure) for row, sure in self._timed(owner))
 
-    def _way(self, leaf: State, event: str, owner: State, row: Row) -> Way:
+    def _way(self, leaf: State, event: str, owner: State, row: Row, sure: bool) -> Way:
         if row.target is None:
-            return Way(leaf, event, owner, row)
+            return Way(leaf, event, owner, row, sure=sure)
         target = self.states[row.target]
         domain = self._domain(owner, target, row.reenter)
         exited = tuple(state for state in self.chain(leaf) if self._inside(state, domain))
         entered = [state for state in reversed(self.chain(target)) if self._inside(state, domain)]
         entered += self._descent(target)
-        return Way(leaf, event, owner, row, entered[-1] if entered else None, exited, tuple(entered))
+        return Way(leaf, event, owner, row, entered[-1] if entered else None, exited, tuple(entered), sure)
 
     def _descent(self, state: State) -> list[State]:
         """Return the initial states below `state`, down to a leaf."""

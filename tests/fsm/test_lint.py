@@ -83,6 +83,14 @@ def test_a_rule_finds(tmp_path: Path, case: dict[str, str]) -> None:
         ),
         live("{on: {user.idle: null}, after: {rest: closed}}"),
         live("{on: {call.dtmf: {actions: [hang_up]}}}"),
+        live(
+            "{on: {user.idle: [{guard: {type: retries_left, params: {counter: silence}}, actions: [answer]}, "
+            "{guard: {not: {type: retries_left, params: {counter: silence}}}, target: closed}]}}"
+        ),
+        "on: {call.ended: [{guard: {type: retries_left, params: {counter: silence}}, target: closed}, "
+        "{guard: {not: {type: retries_left, params: {counter: silence}}}, target: closed}]}",
+        "states: {waiting: {after: {setup: [{guard: {type: retries_left, params: {counter: silence}}, target: closed}, "
+        "{guard: {not: {type: retries_left, params: {counter: silence}}}, target: closed}]}}}",
         live("{entry: [{type: count_retry, params: {counter: x}}]}"),
         "states: {waiting: {on: {call.lost: {target: waiting, reenter: true}}}}",
         "states: {waiting: {after: {setup: [{guard: {type: retries_left, params: {counter: silence}}, target: waiting, "
