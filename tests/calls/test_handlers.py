@@ -90,7 +90,8 @@ TOURS: dict[str, Tour] = {
         said("bye", "u2"), 15.0,
     ),
     "a greeting": (
-        CallStarted(), no_configuration, SessionConfigured(voice="cedar"), StsReady(), said("hello", "u1"), said("?!", "u2"),
+        CallStarted(), no_configuration, SessionConfigured(voice="cedar"), StsReady(), said("hello", "u1"),
+        said("?!", "u2"),
         UserSpeaking(item_id="a0", heard_ms=80), CallOverLimit(), 15.0,
     ),
     "a return": (

@@ -185,7 +185,8 @@ class World(Observer):
         for call_id, session in self.sessions.items():
             finals = [step for step in self.steps[call_id] if step.row.final]
             assert len(finals) == self.settled[call_id], f"{call_id}: {self.steps[call_id]}"
-            assert session.settled and session.closed
+            assert session.settled
+            assert session.closed
             assert set(session.leftovers().values()) == {0}, session.leftovers()
             assert call_id not in self.refusals, self.refusals
         assert self.peer.violations == []
