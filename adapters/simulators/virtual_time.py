@@ -8,7 +8,7 @@ How it works: the loop asks its selector to wait for I/O until the next timer is
 blink so that what the kernel still carries can arrive, and otherwise moves the loop's time forward by that wait.
 
 With a `speed` it does not jump but takes its time: at most so many seconds of the loop in one of the wall clock.
-What computing costs is not counted, so that a slow machine makes a slow call and never a stuttering one.
+Time never passes while something is computed: a slow machine makes a slow call, and never a stuttering one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = ["VirtualLoop", "run"]
 
 T = TypeVar("T")
 _BLINK = 0.0002  # real seconds that bytes on loopback are given to arrive before time jumps
+
+_HAIR = 1e-6
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -47,6 +49,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._worked)
         return future
 
+    def jump(self, seconds: float) -> None:
+        """Move time on, never to a hair before the timer that is waited for: it would run early, over and over."""
+        now = self.now + seconds
+        due: float = self._scheduled[0].when() if self._scheduled else now  # type: ignore[attr-defined]  # asyncio's heap
+        self.now = due if 0 < due - now < _HAIR else now
+
     def _worked(self, future: asyncio.Future[Any]) -> None:
         self.working -= 1
 
@@ -55,19 +63,27 @@ class _JumpingSelector(selectors.BaseSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
         self._real = selectors.DefaultSelector()
+        self._began = time.monotonic()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is not None and timeout <= 0:
             return self._real.select(0)
         if timeout is None or self._loop.working:
             return self._real.select(None)
-        began = time.monotonic()
-        ready = self._wait(timeout / self._loop.speed)
+        early = self._early(timeout)
+        ready = self._wait(early)
         if not ready:
-            self._loop.now += timeout
-        elif self._loop.speed < math.inf:
-            self._loop.now += min(timeout, (time.monotonic() - began) * self._loop.speed)
+            self._loop.jump(timeout)
+        elif early:
+            self._loop.now += min(timeout, (early - self._early(timeout)) * self._loop.speed)
         return ready
+
+    def _early(self, timeout: float) -> float:
+        """Return how many real seconds it is too early for what is due in `timeout` seconds of the loop."""
+        if self._loop.speed == math.inf:
+            return 0.0
+        due = (self._loop.now + timeout) / self._loop.speed
+        return max(0.0, due - (time.monotonic() - self._began))
 
     def _wait(self, seconds: float) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for I/O for so long; for a blink at least, if there is a socket besides the one that wakes the loop."""

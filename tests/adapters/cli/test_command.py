@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from adapters.cli import handlers
+from fsm.errors import CallchartError
 from tests.adapters.cli.conftest import Command
 
 COMMANDS = ("serve", "demo", "check", "simulate", "diagram", "diff", "export", "schema", "handlers")
@@ -102,3 +104,26 @@ def test_handlers_that_cannot_be_used_name_the_setting(
     ran = callchart("handlers")
     assert ran.code == 2
     assert ran.err.startswith("callchart: CALLCHART_HANDLERS: ")
+
+
+@pytest.mark.parametrize(("error", "code"), [(CallchartError("no luck"), 1), (KeyboardInterrupt(), 130)])
+def test_what_ends_a_command_is_an_exit_code(
+    callchart: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    def fails(options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(handlers, "run", fails)
+    ran = callchart("handlers")
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err == (f"callchart: {error}\n" if code == 1 else "")
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), OSError("a socket's, without a file")])
+def test_a_mistake_of_ours_is_not_hidden(callchart: Command, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fails(options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(handlers, "run", fails)
+    with pytest.raises(type(error)):
+        callchart("handlers")

@@ -74,6 +74,19 @@ async def test_colours_wrap_what_they_colour() -> None:
     assert screen.getvalue().count("\x1b[0m") == screen.getvalue().count("\x1b[1m")
 
 
+async def test_actions_that_do_not_fit_go_on_below_the_first() -> None:
+    session, screen = a_session(), io.StringIO()
+    actions = session.machine.table["listening"]["call.ended"][0]
+    first = begin(session.machine, session.context)
+    closed = first._replace(row=actions, before=first.after)
+    Terminal(screen, colour=False).on_commit(session, closed)
+    above, below = screen.getvalue().splitlines()
+    place = above.index("interrupt_playback")
+    assert below[:place].isspace()
+    assert not below[place].isspace()
+    assert "notify_fronts" in below
+
+
 async def test_an_action_that_fails_is_told() -> None:
     session, screen = a_session(), io.StringIO()
     effects = [
