@@ -22,6 +22,7 @@ _AUDIO_HEAD = re.compile(
     r'\{"type": ?"response\.output_audio\.delta", ?"event_id": ?"[^"\\]*", ?"response_id": ?"([^"\\]+)",'
     r' ?"item_id": ?"([^"\\]+)", ?"output_index": ?\d+, ?"content_index": ?\d+, ?"delta": ?"'
 )
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -39,7 +40,7 @@ class RealtimeCodec:
         head = _AUDIO_HEAD.match(message)
         if head is not None and message.endswith('"}'):
             payload = message[head.end() : -2]
-            if '"' not in payload and "\\" not in payload:
+            if _is_base64(payload):
                 return e.AudioDelta(head[1], head[2], payload)
         return _parsed(message)
 
@@ -100,6 +101,19 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     if isinstance(found, str):
         return found
     raise ProtocolError(f"{name} must be a string", peer="openai")
+
+
+def _audio(body: Mapping[str, Any], name: str) -> str:
+    found = _text(body, name)
+    if _is_base64(found):
+        return found
+    raise ProtocolError(f"{name} must be base64", peer="openai")
+
+
+def _is_base64(payload: str) -> bool:
+    """Tell without decoding. Carriers splice the payload: it must not break their envelope."""
+    padding = payload.encode("ascii", "replace").translate(None, _BASE64)
+    return len(payload) % 4 == 0 and padding in (b"", b"=", b"==") and payload.endswith(padding.decode())
 
 
 def _text_or_nothing(body: Mapping[str, Any], name: str) -> str:
@@ -217,7 +231,7 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any]], e.Event]] = {
     "conversation.item.input_audio_transcription.failed": _transcription_failed,
     "response.created": _response_created,
     "response.output_audio.delta": lambda b: e.AudioDelta(
-        _text(b, "response_id"), _text(b, "item_id"), _text(b, "delta")
+        _text(b, "response_id"), _text(b, "item_id"), _audio(b, "delta")
     ),
     "response.output_audio_transcript.delta": lambda b: e.TextDelta(
         _text(b, "response_id"), _text(b, "item_id"), _text(b, "delta")

@@ -152,6 +152,11 @@ def test_the_end_of_a_response_says_why(details: dict[str, Any] | None, reason: 
         '{"type":"response.output_audio.delta","response_id":"r","item_id":"i"}',
         '{"type":"response.output_audio.delta","event_id":"e","response_id":"r","item_id":"i","output_index":0,'
         '"content_index":0,"delta":"AA"B"}',
+        '{"type":"response.output_audio.delta","event_id":"e","response_id":"r","item_id":"i","output_index":0,'
+        '"content_index":0,"delta":"AA!A"}',
+        '{"type":"response.output_audio.delta","response_id":"r","item_id":"i","delta":"AA\\"}}"}',
+        '{"type":"response.output_audio.delta","response_id":"r","item_id":"i","delta":"AAA"}',
+        '{"type":"response.output_audio.delta","response_id":"r","item_id":"i","delta":"A=AA"}',
         '{"type":"input_audio_buffer.speech_started","item_id":null}',
         '{"type":"error","error":"boom"}',
     ],
