@@ -167,7 +167,8 @@ class _Check:
             return
         else:
             message = f"no {what} is called {use.ref.type!r}{hint}"
-        self._findings.error(f"unknown-{use.kinds[0]}", message, use.ref.at, use.ref.path)
+        path = join(use.ref.path, "src") if use.kinds == ("service",) else use.ref.path
+        self._findings.error(f"unknown-{use.kinds[0]}", message, use.ref.at, path)
 
     def _parameters(self, ref: Ref, handler: Handler) -> None:
         known = list(handler.params.model_fields)
