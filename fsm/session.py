@@ -304,7 +304,7 @@ class Session(CallHandle):
         self._watch = None
         if self._gate is None:
             return
-        if self.clock.now() >= self._deadline:
+        if max(self.clock.now(), self._watched) >= self._deadline:  # asyncio may call a hair early
             open_gate(self._gate)
         else:
             self._watch_deadline()

@@ -77,7 +77,7 @@ class Timers:
     def __call__(self) -> None:
         """Fire what is due. The clock calls the timers themselves: a bound method for each idle call is memory too."""
         self._handle = None
-        now = self._clock.now()
+        now = max(self._clock.now(), self._wakes)  # asyncio may call a hair early
         while self._heap and self._heap[0].when <= now:
             self._owner.due(heappop(self._heap))
         self.schedule()

@@ -121,3 +121,15 @@ def test_timers_due_together_fire_in_order_and_what_is_left_is_told() -> None:
     assert owner.fired == ["long", "short"]
     assert timers.left() == [(1, "short", 3.0)]
     assert clock.waiting == [5.0]
+
+
+def test_a_clock_that_calls_a_hair_early_is_not_asked_again_for_the_same_timer() -> None:
+    timers, clock, owner = some_timers()
+    timers.arm(SHORT, 1, 1.0)
+    timers.schedule()
+
+    clock.time = 1.0 - 1e-12
+    timers()
+
+    assert owner.fired == ["short"]
+    assert len(clock.asked) == 1
