@@ -15,6 +15,8 @@ from adapters.simulators.audio import BYTES_PER_MS, duration_ms, quiet_tail_ms
 
 __all__ = ["Heard", "MarkLog", "Playback"]
 
+_HAIR_MS = 0.001  # what is lost where milliseconds become the loop's seconds and come back
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -85,7 +87,7 @@ class Playback:
     def due_marks(self, now_ms: float) -> list[MarkLog]:
         """Take the marks whose time has come."""
         marks = []
-        while self._marks and self._marks[0][0] <= now_ms:
+        while self._marks and self._marks[0][0] <= now_ms + _HAIR_MS:
             due, name = self._marks.popleft()
             marks.append(MarkLog(name, due, True, self.heard_ms(due)))
         self.log += marks
