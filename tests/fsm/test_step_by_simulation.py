@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Answers:
         self.registry = Registry(
             guards=[self._guard(name) for name in sorted({guard.type for row in rows for guard in row.guards})],
             actions=[_action(n) for n in sorted({ref.type for row in rows for ref in row.actions} | _names(blocks))],
-            services=[_action(name) for name in sorted(_names(invoked))],
+            services=[_service(name) for name in sorted(_names(invoked))],
         )
 
     def _guard(self, name: str) -> Callable[..., bool]:
@@ -54,6 +54,14 @@ def _action(name: str) -> Callable[..., None]:
 
     act.__name__ = name
     return act
+
+
+def _service(name: str) -> Callable[..., Awaitable[None]]:
+    async def work(session: object, trigger: Trigger, **params: object) -> None:
+        raise AssertionError("step runs no services")
+
+    work.__name__ = name
+    return work
 
 
 def stepped(chart: Chart, case: Case) -> list[tuple[str, list[str]]]:
