@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import fields
 
+import pytest
+
 from fsm.ports import CallPorts
+from fsm.registry import Action
 from fsm.session import Session
 from fsm.triggers import (
     After,
@@ -19,7 +22,7 @@ from fsm.triggers import (
     UserSpeaking,
 )
 from tests.fakes import elapse, fake_ports
-from tests.fsm.running import END, LOG, a_machine, a_session, notes
+from tests.fsm.running import END, LOG, REGISTRY, a_machine, a_session, notes, quick
 
 FLAT = """
     id: flat
@@ -500,3 +503,50 @@ async def test_a_mistake_of_our_own_does_not_keep_a_call_open() -> None:
 
     await ended(session)
     assert session.faults[0] == "step: TypeError"
+
+
+async def test_what_is_posted_before_the_start_comes_after_it() -> None:
+    watching = notes()
+    session = a_session(a_machine(FLAT), observers=(watching,), start=False)
+    session.post(END)
+    session.start()
+    await session.wait_settled()
+
+    assert [seen.partition(":")[0] for seen in watching.seen] == ["init", "call.ended", "settled"]
+
+
+async def test_a_short_deadline_after_a_long_one_is_kept() -> None:
+    patient = REGISTRY.extend(actions=(Action(quick, deadline=50.0),))
+    chart = """
+        id: two
+        initial: x
+        states:
+          x:
+            on:
+              call.started: {actions: [quick, endless]}
+              error.action.endless: {target: z}
+          z: {type: final}
+    """
+    began = asyncio.get_running_loop().time()
+    session = a_session(a_machine(chart, patient))
+    session.post(CallStarted())
+    await session.wait_settled()
+
+    assert LOG[:2] == ["quick", "endless begins"]
+    assert asyncio.get_running_loop().time() - began == pytest.approx(2.0)
+
+
+async def test_a_line_that_does_not_close_is_given_up() -> None:
+    class Ports(CallPorts):
+        async def aclose(self) -> None:
+            await asyncio.Event().wait()
+
+    fakes = fake_ports()
+    session = a_session(
+        a_machine(FLAT), ports=Ports(**{port.name: getattr(fakes, port.name) for port in fields(fakes)})
+    )
+
+    await ended(session)
+
+    assert session.faults[-1] == "closing the line: timed_out"
+    assert set(session.leftovers().values()) == {0}
