@@ -1,0 +1,79 @@
+"""The application is built in one place, or says what is missing and is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from httpx import AsyncClient
+
+from adapters.bootstrap import build, load_registry, require_key
+from adapters.settings import Settings
+from fsm.errors import ChartError, SettingError
+from handlers import REGISTRY
+from tests.serve import serve
+
+
+def test_key_is_needed_for_openai_itself_only() -> None:
+    require_key(Settings(openai_api_key="k"))
+    require_key(Settings(openai_url="ws://127.0.0.1:9000"))
+
+    with pytest.raises(SettingError, match="OPENAI_API_KEY is not set; set it, or try a call without any key"):
+        require_key(Settings())
+
+
+def test_registry_is_named_by_an_import_string_or_is_the_bundled_one() -> None:
+    assert load_registry("") is REGISTRY
+    assert load_registry("handlers:REGISTRY") is REGISTRY
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("no_such_module:REGISTRY", "cannot import 'no_such_module:REGISTRY'"),
+        ("handlers:NOTHING", "cannot import 'handlers:NOTHING'"),
+        ("handlers:__name__", "'handlers:__name__' is a str, not a fsm.registry.Registry"),
+    ],
+    ids=["module", "name", "kind"],
+)
+def test_registry_that_cannot_be_used_is_named_with_its_setting(named: str, says: str) -> None:
+    with pytest.raises(SettingError, match=f"^CALLCHART_HANDLERS: {says}"):
+        load_registry(named)
+
+
+async def test_application_takes_what_the_settings_say(tmp_path: Path) -> None:
+    application = build(Settings(openai_api_key="k", data_dir=tmp_path, max_calls=7, journal=False))
+
+    assert application.switchboard.manager.max_calls == 7
+    assert application.journal is None
+    await application.drain()
+    await application.aclose()
+
+
+async def test_bots_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises((ChartError, SettingError), match="nowhere"):
+        build(Settings(openai_api_key="k", data_dir=tmp_path, journal=False, bots=str(tmp_path / "nowhere.yaml")))
+
+
+async def test_delay_that_no_chart_has_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises((ChartError, SettingError), match="no_such_delay"):
+        build(Settings(openai_api_key="k", data_dir=tmp_path, journal=False, delays={"no_such_delay": 1.0}))
+
+
+async def test_tokens_are_the_same_on_every_node_that_shares_the_secret(tmp_path: Path) -> None:
+    answers = []
+    for secret in ("shared", "shared", "other"):
+        application = build(Settings(openai_api_key="k", data_dir=tmp_path, journal=False, token_secret=secret))
+        async with serve(application.asgi) as address:
+            answers.append(await _token(address))
+        await application.drain()
+        await application.aclose()
+
+    assert answers[0] == answers[1] != answers[2]
+
+
+async def _token(address: str) -> str:
+    async with AsyncClient(base_url=f"http://{address}") as client:
+        answer = await client.post("/twilio/voice", data={"CallSid": "CA1"})
+        await client.post("/twilio/status", data={"CallSid": "CA1", "CallStatus": "completed"})
+    return answer.text.partition('name="token" value="')[2].partition('"')[0]
