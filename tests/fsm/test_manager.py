@@ -35,9 +35,9 @@ def ports(session: Session, slot: Slot) -> CallPorts:
     return fake_ports([])
 
 
-def a_manager(**settings: int) -> SessionManager:
+def a_manager(max_calls: int = 1000) -> SessionManager:
     LOG.clear()
-    return SessionManager(clock=LoopClock(), **settings)
+    return SessionManager(clock=LoopClock(), max_calls=max_calls)
 
 
 async def test_a_call_is_found_until_it_has_settled() -> None:
