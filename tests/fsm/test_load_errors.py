@@ -166,3 +166,10 @@ def test_a_file_that_goes_away_is_told(tmp_path: Path, monkeypatch: pytest.Monke
 )
 def test_what_a_parameter_takes_is_told_in_words(annotation: object, words: str) -> None:
     assert describe(annotation) == words
+
+
+@pytest.mark.parametrize(("value", "kind"), [("[a]", "a list"), ("3", "3"), ("{}", "a mapping")])
+def test_an_initial_state_that_is_no_text_is_told(tmp_path: Path, value: str, kind: str) -> None:
+    problem = wrong(tmp_path, f"id: tiny\ninitial: {value}\nstates:\n  a: {{}}\n{B}")[0]
+
+    assert problem.message.startswith(f"`initial` is text, not {kind}")
