@@ -34,6 +34,7 @@ MAX_FRAME = 65_536
 
 _UNSUITABLE, _INCONSISTENT, _POLICY, _TOO_BIG = 1003, 1007, 1008, 1009  # RFC 6455 section 7.4.1
 _ENCODING = ("audio/x-mulaw", 8000, 1)  # the only format of a bidirectional stream
+_CALLER_TRACKS = ("inbound", "inbound_track")  # Twilio writes the one in `media`, the other in `dtmf`
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _PADDING = (b"=", b"==")
 _DIGITS = frozenset("0123456789*#ABCD")
@@ -186,7 +187,7 @@ class TwilioCodec:
                 digit = _text(_part(frame, "dtmf"), "digit")
                 return Dtmf(digit) if digit in _DIGITS else Unknown("dtmf")
             case "mark":
-                return Mark(_text(_part(frame, "mark"), "name"))
+                return Mark(_text(_part(frame, "mark"), "name", empty=True))  # not ours, and no reason to part
             case "stop":
                 return Stopped()
             case _:
@@ -217,7 +218,7 @@ class TwilioCodec:
         payload = _text(media, "payload", empty=True)
         if not _is_base64(payload):
             raise _broken("the payload is not base64")
-        if media.get("track", "inbound") != "inbound":
+        if media.get("track", "inbound") not in _CALLER_TRACKS:
             return Unknown("media")
         timestamp, chunk = _counter(media, "timestamp"), _counter(media, "chunk")
         if timestamp is None or chunk is None:  # nothing to tell a repeat by

@@ -237,9 +237,24 @@ def test_a_media_frame_that_is_too_long_is_an_error_on_the_fast_path_too() -> No
         ({"event": "mark", "streamSid": "MZother", "mark": {"name": "m"}}, Unknown("mark")),
         ({"event": "media", "media": {"payload": "f39/fw=="}}, Unknown("media")),
         ({"event": "media", "streamSid": STREAM, "media": {"track": "outbound", "payload": "f39/"}}, Unknown("media")),
+        (
+            {"event": "media", "streamSid": STREAM, "media": {"track": "inbound_track", "payload": "/w=="}},
+            Media("/w==", None),
+        ),
+        ({"event": "mark", "streamSid": STREAM, "mark": {"name": ""}}, Mark("")),
         ({"event": "connected"}, Connected(protocol="", version="")),
     ],
-    ids=["event", "long", "two digits", "stream", "no stream", "track", "connected again"],
+    ids=[
+        "event",
+        "long",
+        "two digits",
+        "stream",
+        "no stream",
+        "track",
+        "caller's track",
+        "nameless mark",
+        "connected again",
+    ],
 )
 def test_what_we_do_not_use_is_a_value(frame: dict[str, Any], event: Event) -> None:
     assert started_codec().receive(json.dumps(frame)) == event
