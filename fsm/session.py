@@ -26,7 +26,7 @@ from fsm.observe import Effect
 from fsm.options import Options
 from fsm.ports import CallPorts
 from fsm.step import Snapshot, Step, begin, step
-from fsm.tasks import Lease, open_gate, perform
+from fsm.tasks import Lease, note_failure, open_gate, perform
 from fsm.triggers import ActionFailed, Trigger
 from fsm.visits import Stamp, Visits
 
@@ -268,9 +268,8 @@ class Session(CallHandle):
     def _run_plain(self, action: Bound, trigger: Trigger) -> tuple[str, str]:
         try:
             action.function(self, trigger)
-        except (Exception, asyncio.CancelledError) as error:  # a failure becomes a trigger
-            log.debug("action failed", exc_info=True, extra={"call_id": self.call_id, "action": action.name})
-            return "failed", type(error).__name__
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # a failure becomes a trigger
+            return "failed", note_failure(self.call_id, action.name, error)
         return _DONE
 
     async def _run_async(self, action: Bound, trigger: Trigger, *, cancellable: bool) -> tuple[str, str]:
@@ -291,7 +290,7 @@ class Session(CallHandle):
         if task.cancelled():
             return "failed", "CancelledError"
         problem = task.exception()
-        return _DONE if problem is None else ("failed", type(problem).__name__)
+        return _DONE if problem is None else ("failed", note_failure(self.call_id, action.name, problem))
 
     def _watch_deadline(self) -> None:
         """Have one timer look after all deadlines of this call: most actions end long before theirs."""

@@ -7,6 +7,8 @@ without it, and it is cancelled again until it gives in or counts as lost. Nothi
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from fsm.clock import Clock
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from fsm.compile import Bound
     from fsm.session import Session
 
-__all__ = ["GRACE", "Lease", "Tasks", "open_gate", "perform"]
+__all__ = ["GRACE", "Lease", "Tasks", "note_failure", "open_gate", "perform"]
+
+log = logging.getLogger(__name__)
 
 GRACE = 0.25
 """Seconds that a cancelled task has to end."""
@@ -128,6 +132,18 @@ class Tasks:
             gates, self._gates = self._gates, []
             for waiting in gates:
                 open_gate(waiting)
+
+
+def note_failure(call_id: str, handler: str, error: BaseException) -> str:
+    """Tell developers where a handler failed, and return what kind of failure it was.
+
+    An error's own text is left out: it may quote what a caller said.
+    """
+    trace = traceback.extract_tb(error.__traceback__)
+    where = f"{trace[-1].filename}:{trace[-1].lineno}" if trace else ""
+    kind = type(error).__name__
+    log.debug("handler_failed", extra={"call_id": call_id, "handler": handler, "error": kind, "where": where})
+    return kind
 
 
 def open_gate(gate: asyncio.Future[None]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fsm.compile import Bound
 from fsm.step import Step
-from fsm.tasks import Lease, Tasks
+from fsm.tasks import Lease, Tasks, note_failure
 from fsm.timers import Due, Timers
 from fsm.triggers import After, InvokeDone, InvokeFailed, Trigger
 
@@ -130,7 +130,7 @@ class Visits:
         if task.cancelled():
             end: Trigger = InvokeFailed(name=f"error.invoke.{name}", error="CancelledError")
         elif (problem := task.exception()) is not None:
-            end = InvokeFailed(name=f"error.invoke.{name}", error=type(problem).__name__)
+            end = InvokeFailed(name=f"error.invoke.{name}", error=note_failure(self._session.call_id, name, problem))
         else:
             end = task.result() or InvokeDone(name=f"done.invoke.{name}")
         self._session.post(end, stamp=stamp, keep=True)

@@ -187,6 +187,45 @@ REGISTRY = Registry(
 )  # fmt: skip
 
 
+FLAT = """
+    id: flat
+    initial: x
+    preempt: [call.ended, call.lost, session.shutdown]
+    entry: [in_root]
+    exit: [out_root]
+    on:
+      call.ended: {target: end}
+      session.shutdown: {target: end}
+      error.action.*: {actions: [c]}
+    states:
+      x:
+        entry: [in_x]
+        exit: [out_x]
+        on:
+          user.speaking: {target: y, actions: [a, b]}
+          user.silent: {actions: [slow, b]}
+          call.dtmf: {target: y, actions: [boom, b]}
+          sts.ready: {target: y, actions: [post_end, b]}
+          call.started: {actions: [quick]}
+      y:
+        entry: [in_y]
+        exit: [out_y]
+        on:
+          user.speaking: {target: x}
+          user.silent: {target: x, actions: [slow]}
+      end:
+        type: final
+        entry: [in_end, boom, c]
+        exit: [out_end]
+"""
+
+
+async def ended(session: Session) -> None:
+    session.post(END)
+    await session.wait_settled()
+    assert session.leftovers() == {"tasks": 0, "lost_tasks": 0, "timers": 0, "listeners": 0}
+
+
 # -- sessions --------------------------------------------------------------------------------------
 
 

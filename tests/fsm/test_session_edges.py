@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import fields
 
+import pytest
+
 from fsm.clock import LoopClock
 from fsm.ports import CallPorts
 from fsm.registry import Action
@@ -122,3 +124,21 @@ async def test_timers_run_in_a_context_of_their_own() -> None:
     await elapse(2)
 
     assert seen == ["none"]
+
+
+async def test_where_a_handler_failed_is_told_to_developers_but_not_what_its_error_says(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def quotes(session: Session, trigger: Trigger) -> None:
+        raise ValueError("the caller said 4711")
+
+    chart = "id: c\ninitial: x\nentry: [quotes]\non: {call.ended: {target: end}}\nstates: {x: {}, end: {type: final}}"
+    with caplog.at_level("DEBUG"):
+        session = a_session(a_machine(chart, REGISTRY.extend(actions=(quotes,))))
+        session.post(END)
+        await session.wait_settled()
+
+    [line] = [record for record in caplog.records if record.message == "handler_failed"]
+    assert (vars(line)["handler"], vars(line)["error"]) == ("quotes", "ValueError")
+    assert "test_session_edges.py:" in vars(line)["where"]
+    assert "4711" not in caplog.text
