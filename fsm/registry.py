@@ -195,9 +195,7 @@ def _check_kind(handler: Handler) -> None:
         CallchartError: a function is of the wrong sort for what it is registered as.
     """
     if handler.kind in ("guard", "reducer") and handler.is_async:
-        raise CallchartError(
-            f"registry: the {handler.kind} {handler.name!r} is `async def`; make it a service"
-        )
+        raise CallchartError(f"registry: the {handler.kind} {handler.name!r} is `async def`; make it a service")
     if handler.kind == "service" and not handler.is_async:
         raise CallchartError(f"registry: the service {handler.name!r} must be `async def`; or register it as an action")
 

@@ -260,6 +260,8 @@ def _notes(chart: Chart, state: State) -> tuple[Note, ...]:
     notes = [Note("invoke", invoke.id, invoke.type) for invoke in state.invoke]
     for key, rows in state.after.items():
         for place, row in enumerate(rows):
+            if row.target is None and not row.actions:
+                continue  # a time-out that means nothing there
             target = "" if row.target is None else leaf_of(chart, row.target)
             words = duration(chart.delay(key)) + (f" → {target}" if target else "")
             if row.guards:
