@@ -123,7 +123,7 @@ Command: TypeAlias = Play | Mark | Clear
 class TwilioCodec:
     """One Media Streams connection, seen from the server."""
 
-    __slots__ = ("_chunk", "_envelopes", "_play", "_seen", "_timestamp", "started")
+    __slots__ = ("_chunk", "_counts", "_envelopes", "_play", "_seen", "_standing", "_timestamp", "started")
 
     def __init__(self) -> None:
         self.started: Started | None = None
@@ -131,6 +131,8 @@ class TwilioCodec:
         self._play = ("", "")
         self._chunk = "-1"  # a number only where it must be compared
         self._timestamp = -1
+        self._counts = False  # whether the counters have ever moved: those that stand still tell nothing
+        self._standing = ""
         self._seen: deque[int] = deque(maxlen=_REMEMBERED)
 
     def receive(self, text: str) -> Event | None:
@@ -145,6 +147,8 @@ class TwilioCodec:
             payload = text[found.end() : tail_at]
             timestamp = int(found[2])
             if timestamp > self._timestamp and len(text) <= MAX_FRAME and _is_base64(payload):
+                if not self._counts:
+                    self._counts, self._standing = self._timestamp >= 0, text
                 self._timestamp, self._chunk = timestamp, found[1]
                 return Media(payload, timestamp)
         return self._parse(text)
@@ -172,7 +176,7 @@ class TwilioCodec:
         if event in ("media", "dtmf", "mark") and frame.get("streamSid") != self._stream_sid:
             return Unknown(event)
         if event == "media":
-            return self._parsed_media(_part(frame, "media"))
+            return self._parsed_media(_part(frame, "media"), text)
         if event not in ("connected", "start") and self._is_repeat(frame, text):
             return None
         return self._control(event, frame)
@@ -214,7 +218,7 @@ class TwilioCodec:
         self._play = (envelope[: -len(_PLAY_END)], _PLAY_END)
         return started
 
-    def _parsed_media(self, media: dict[str, Any]) -> Media | Unknown | None:
+    def _parsed_media(self, media: dict[str, Any], text: str) -> Media | Unknown | None:
         payload = _text(media, "payload", empty=True)
         if not _is_base64(payload):
             raise _broken("the payload is not base64")
@@ -224,7 +228,11 @@ class TwilioCodec:
         if timestamp is None or chunk is None:  # nothing to tell a repeat by
             return Media(payload, timestamp)
         if timestamp <= self._timestamp and chunk <= int(self._chunk):
-            return None
+            if self._counts or text == self._standing:
+                return None
+            self._standing = text
+            return Media(payload, None)
+        self._counts, self._standing = self._timestamp >= 0, text
         self._timestamp, self._chunk = timestamp, str(chunk)
         return Media(payload, timestamp)
 
