@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -300,21 +298,3 @@ def test_without_a_registry_the_events_of_phone_calls_and_the_guards_of_the_char
     assert len(list(simulate(machine, [good]))) == 1
     with pytest.raises(SimulateError, match="no guard is called 'buzy'"):
         list(simulate(machine, ['[{"event": "call.dtmf", "guards": {"buzy": true}}]']))
-
-
-# -- speed ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(
-    sys.gettrace() is not None, reason="being traced, for coverage or by a debugger, takes most of the time"
-)
-def test_200_000_steps_take_less_than_two_seconds(machine: Machine) -> None:
-    steps = [ANSWERED, {"event": "user.speaking", "data": {}}, {"advance": 3000, "guards": {"busy": False}},
-             {"event": "user.idle"}, {"advance": 100}]  # fmt: skip
-    lines = [json.dumps(steps * 4)] * 10_000
-
-    begun = time.process_time()
-    answers = sum(1 for _ in simulate(machine, lines, registry=REGISTRY))
-
-    assert answers == 10_000
-    assert time.process_time() - begun < 2.0
