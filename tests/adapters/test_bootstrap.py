@@ -7,19 +7,30 @@ from pathlib import Path
 import pytest
 from httpx import AsyncClient
 
-from adapters.bootstrap import build, load_registry, require_key
+from adapters.bootstrap import build, load_registry, warn_without_key
 from adapters.settings import Settings
 from fsm.errors import ChartError, SettingError
 from handlers import REGISTRY
 from tests.serve import serve
 
 
-def test_key_is_needed_for_openai_itself_only() -> None:
-    require_key(Settings(openai_api_key="k"))
-    require_key(Settings(openai_url="ws://127.0.0.1:9000"))
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        (Settings(), True),
+        (Settings(openai_api_key="k"), False),
+        (Settings(openai_url="ws://127.0.0.1:9000"), False),
+    ],
+    ids=["no key", "a key", "another model"],
+)
+def test_missing_key_is_told_where_openai_itself_would_be_reached(
+    settings: Settings, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_without_key(settings)
 
-    with pytest.raises(SettingError, match="OPENAI_API_KEY is not set; set it, or try a call without any key"):
-        require_key(Settings())
+    assert [vars(line)["hint"].partition(";")[0] for line in caplog.records] == [
+        "callers will hear an apology"
+    ] * warned
 
 
 def test_registry_is_named_by_an_import_string_or_is_the_bundled_one() -> None:

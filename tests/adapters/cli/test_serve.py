@@ -49,13 +49,6 @@ def fetched(url: str) -> dict[str, object]:
         return body
 
 
-def test_without_a_key_it_says_which_setting_is_missing(callchart: Command) -> None:
-    ran = callchart("serve", "--port", "0")
-    assert ran.code == 2
-    assert ran.err.startswith("callchart: OPENAI_API_KEY is not set")
-    assert ran.out == ""
-
-
 def test_a_port_that_is_taken_is_told(callchart: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with socket.create_server(("127.0.0.1", 0)) as taken:
