@@ -35,7 +35,10 @@ _TRANSITION_REFUSED = {"cond": "it is called `guard`", "internal": "it is called
 
 
 def shape_chart(node: Node, findings: Findings) -> Chart | None:
-    """Return the chart that `node`, a whole file, describes, or None if `findings` has grown by an error."""
+    """Return the chart that `node`, a whole file, describes, or None if `findings` has grown by an error.
+
+    Rows whose target is no state are in the chart all the same, without a target: their other names can be looked up.
+    """
     if not findings.mapping(node, "", "a chart"):
         return None
     return _Shape(node, findings).chart()
@@ -57,7 +60,7 @@ class _Shape:
         root = self._state(node, self._id, "")
         version = self._version(node.fields.get("version"))
         preempt = self._events(node.fields.get("preempt"), "preempt")
-        if self._findings.failed:
+        if any(problem.code != "unknown-state" for problem in self._findings.problems if problem.severity == "error"):
             return None
         return Chart(
             id=self._id,

@@ -15,6 +15,7 @@ goes wrong; a `warning` is one that probably does.
 | `endless-loop` | error | a timer, failure or service that leads back to its own state, uncounted |
 | `restarts-parent` | error | a row that leaves a compound state only to enter it again |
 | `idle-reenter` | warning | a row that says `reenter` and has no target |
+| `idle-delay` | warning | a delay that no timer has |
 | `leaked-resource` | error | something opened that no exit closes |
 | `resource-not-open` | error | something needed where it is not open |
 | `unhandled-result` | error | a trigger of a service that nobody handles |
@@ -45,6 +46,7 @@ _RULES: tuple[Callable[[Ways], Iterator[Problem]], ...] = (
     rows.endless_loops,
     rows.restarts_parent,
     rows.idle_reenters,
+    rows.idle_delays,
     resources.leaked,
     resources.not_open,
     services.unhandled_results,
@@ -52,8 +54,8 @@ _RULES: tuple[Callable[[Ways], Iterator[Problem]], ...] = (
 )
 CODES = (
     "unreachable-state", "no-way-to-end", "misses-preempt", "misses-failed-action", "silent-trap", "dead-row",
-    "repeated-guard", "endless-loop", "restarts-parent", "idle-reenter", "leaked-resource", "resource-not-open",
-    "unhandled-result", "unhandled-failure",
+    "repeated-guard", "endless-loop", "restarts-parent", "idle-reenter", "idle-delay", "leaked-resource",
+    "resource-not-open", "unhandled-result", "unhandled-failure",
 )  # fmt: skip
 """The codes of the rules about a call; those about names are `check.py`'s."""
 

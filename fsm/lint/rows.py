@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fsm.chart import Row
 from fsm.errors import Problem
+from fsm.findings import join
 from fsm.lint.ways import Way, Ways, certain, guard_key, problem
+from fsm.names import did_you_mean
 
-__all__ = ["dead_rows", "endless_loops", "idle_reenters", "repeated_guards", "restarts_parent"]
+__all__ = ["dead_rows", "endless_loops", "idle_delays", "idle_reenters", "repeated_guards", "restarts_parent"]
 
 _ON_THEIR_OWN = ("after.", "error.action.", "error.invoke.", "done.invoke.")
 
@@ -98,3 +100,13 @@ def idle_reenters(ways: Ways) -> Iterator[Problem]:
             if row.reenter and row.target is None:
                 message = f"`reenter` needs a target: on {row.event!r} the caller's state just goes on, its timers too"
                 yield Problem("idle-reenter", "warning", message, row.at, row.path)
+
+
+def idle_delays(ways: Ways) -> Iterator[Problem]:
+    """A delay that no timer has: most often the name of another one, misspelt in a chart that extends it."""
+    waited_for = {key for state in ways.chart.root.walk() for key in state.after}
+    for name in ways.chart.delays:
+        if name not in waited_for:
+            path = join("delays", name)
+            message = f"no timer has the delay {name!r}: a caller never notices it{did_you_mean(name, waited_for)}"
+            yield Problem("idle-delay", "warning", message, ways.chart.positions.get(path, ways.chart.at), path)

@@ -40,7 +40,7 @@ states:
 """
 
 
-WARNINGS = ("unhandled-failure", "idle-reenter")
+WARNINGS = ("unhandled-failure", "idle-reenter", "idle-delay")
 
 
 def findings(folder: Path, change: str) -> list[Problem]:
@@ -142,7 +142,7 @@ def test_a_final_state_inside_another_ends_no_call(tmp_path: Path) -> None:
 def test_findings_come_in_the_order_of_the_file(tmp_path: Path) -> None:
     chart = load(
         tmp_path,
-        CLEAN.replace("user.idle: closed", "user.silent: {}").replace("setup: closed", "rest: [closed, closed]"),
+        CLEAN.replace("user.idle: closed", "user.silent: {}").replace("setup: closed", "setup: [closed, closed]"),
     )
 
     found = lint(chart, REGISTRY)

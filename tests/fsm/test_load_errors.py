@@ -173,3 +173,15 @@ def test_an_initial_state_that_is_no_text_is_told(tmp_path: Path, value: str, ki
     problem = wrong(tmp_path, f"id: tiny\ninitial: {value}\nstates:\n  a: {{}}\n{B}")[0]
 
     assert problem.message.startswith(f"`initial` is text, not {kind}")
+
+
+def test_one_reading_tells_wrong_targets_and_wrong_names(tmp_path: Path) -> None:
+    text = "id: tiny\ninitial: a\nstates:\n  a: {on: {call.ended: {target: c, guard: is_blnk}, call.lots: b}}\n" + B
+
+    problems = wrong(tmp_path, text, registry=REGISTRY)
+
+    assert [(problem.code, problem.path) for problem in problems] == [
+        ("unknown-state", "states.a.on.call.ended.target"),
+        ("unknown-guard", "states.a.on.call.ended.guard"),
+        ("unknown-event", "states.a.on.call.lots"),
+    ]
