@@ -143,6 +143,14 @@ class Session(CallHandle):
         """Count what the call holds; all 0 once it is settled."""
         return self.visits.leftovers()
 
+    def timers_left(self) -> list[tuple[int, str, float]]:
+        """Return (node, key, seconds left) of each timer; those too that start once their entry block is over."""
+        left, now = self.visits.timers.left(), self.clock.now()
+        for node, since, done in self._unstarted:
+            if not self._is_stale((node, done.after.visits[node])):
+                left += [(node, t.key, max(0.0, since + t.seconds - now)) for t in self.machine.nodes[node].timers]
+        return sorted(left, key=lambda timer: timer[2])
+
     @property
     def abandoned(self) -> int:
         """How many handlers swallowed their cancellation."""
@@ -213,12 +221,14 @@ class Session(CallHandle):
         row = done.row
         self.snapshot = done.after
         effects: list[Effect] | None = [] if self.options.observers else None
-        if done.faults:
-            self.record(*done.faults)
-        if effects is not None:
-            self._tell("on_commit", done)
+        self.record(*done.faults)
         if row.exited:
             self.visits.end(row.exited)
+        if row.starting:
+            since = self.clock.now()
+            self._unstarted += tuple((node, since, done) for node in row.starting)
+        if effects is not None:
+            self._tell("on_commit", done)
         if row.final:
             self._close()
         if not row.quiet:
@@ -230,7 +240,6 @@ class Session(CallHandle):
 
     async def _run_blocks(self, done: Step, effects: list[Effect] | None) -> None:
         row = done.row
-        since = self.clock.now()
         if row.leaving:
             await self._run_block("exit", row.leaving, done, effects, stubborn=True)
         if row.exited:
@@ -239,8 +248,6 @@ class Session(CallHandle):
             await self._run_block("transition", row.own, done, effects, stubborn=False)
         if row.entering:
             await self._run_block("entry", row.entering, done, effects, stubborn=row.final)
-        if row.starting:
-            self._unstarted += tuple((node, since, done) for node in row.starting)
         if self._unstarted and not self._preempted:
             self._start_visits()
 

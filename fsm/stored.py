@@ -53,7 +53,7 @@ def store(session: Session) -> StoredCall:
         state=snapshot.state,
         seq=snapshot.seq,
         visits={node.name: count for node, count in zip(machine.nodes, snapshot.visits, strict=True)},
-        timers=tuple((machine.nodes[node].name, key, left) for node, key, left in session.visits.timers.left()),
+        timers=tuple((machine.nodes[node].name, key, left) for node, key, left in session.timers_left()),
         context=_CONTEXT.dump_python(snapshot.context, mode="json"),
     )
 

@@ -9,6 +9,9 @@ import pytest
 from fsm.context import BotSettings, CallContext
 from fsm.errors import CallchartError
 from fsm.history import Message
+from fsm.observe import Observer
+from fsm.session import Session
+from fsm.step import Step
 from fsm.stored import StoredCall, resume, store
 from fsm.triggers import CallLost, ToolCall, UserSpeaking
 from tests.fakes import elapse
@@ -143,3 +146,30 @@ async def test_the_whole_context_survives() -> None:
     for call in (session, again):
         call.post(END)
         await call.wait_settled()
+
+
+class Keeper(Observer):
+    """Keeps a call with every commit, as a store does."""
+
+    def __init__(self) -> None:
+        self.kept: list[StoredCall] = []
+
+    def on_commit(self, session: Session, step: Step) -> None:
+        self.kept.append(store(session))
+
+
+async def test_a_commit_is_kept_with_the_timers_of_what_it_enters_and_of_nothing_that_it_leaves() -> None:
+    keeper = Keeper()
+    slow_entry = CHART.replace("y: {entry: [in_y]}", "y: {entry: [slow], after: {patience: {target: end}}}")
+    session = a_session(a_machine(slow_entry), observers=(keeper,))
+    await elapse(4)
+
+    session.post(CallLost())
+    await elapse(0.5)
+    during = store(session)
+    session.post(END)
+    await session.wait_settled()
+
+    assert keeper.kept[0].timers == (("x", "patience", 10.0), ("kept", "longest", 60.0))
+    assert keeper.kept[1].timers == (("y", "patience", 10.0), ("kept", "longest", 56.0))
+    assert during.timers == (("y", "patience", 9.5), ("kept", "longest", 55.5))
