@@ -6,6 +6,7 @@ steps are named tuples: values that cost little to make.
 
 from __future__ import annotations
 
+from asyncio import CancelledError  # what a handler may raise, although it is no Exception
 from typing import NamedTuple
 
 from fsm.compile import FlatRow, Machine, Node
@@ -93,7 +94,7 @@ def _hold(row: FlatRow, context: CallContext, trigger: Trigger, findings: list[F
             verdict = guard.function(context, trigger)
             reason = verdict.reason if type(verdict) is Verdict else ""
             holds = bool(verdict) is guard.wanted
-        except Exception as error:  # noqa: BLE001  # a bug in a guard must not keep a call open: it said no
+        except (Exception, CancelledError) as error:  # noqa: BLE001  # a bug in a guard must not keep a call open: it said no
             faults.append(f"guard {guard.name}: {type(error).__name__}")
             holds = not guard.wanted
         findings.append(Finding(row.id, str(guard), holds, reason))
@@ -105,7 +106,7 @@ def _hold(row: FlatRow, context: CallContext, trigger: Trigger, findings: list[F
 def _remembered(context: CallContext, trigger: Trigger, faults: list[str]) -> CallContext:
     try:
         return remember(context, trigger)
-    except Exception as error:  # noqa: BLE001  # odd facts of a trigger must not keep a call open
+    except (Exception, CancelledError) as error:  # noqa: BLE001  # odd facts of a trigger must not keep a call open
         faults.append(f"remember {trigger.name}: {type(error).__name__}")
         return context
 
@@ -121,7 +122,7 @@ def _take(
     for reducer in row.reducers:
         try:
             reduced = reducer.function(context, trigger)
-        except Exception as error:  # noqa: BLE001  # a bug in a reducer must not keep a call open: it did nothing
+        except (Exception, CancelledError) as error:  # noqa: BLE001  # a bug in a reducer must not keep a call open: it did nothing
             faults.append(f"reducer {reducer.name}: {type(error).__name__}")
             continue
         if isinstance(reduced, CallContext):

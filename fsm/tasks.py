@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fsm.clock import Clock
@@ -46,6 +47,14 @@ class Lease:
         """Post on behalf of a service: ignored as stale once its state was left."""
         session: Session = self.__getattr__("_itself")
         session.post(trigger, stamp=self._stamp)
+
+    def on_leave(self, undo: Callable[[], object]) -> None:
+        """Have `undo` called when the node is left: a service's own, whatever block runs meanwhile."""
+        session: Session = self.__getattr__("_itself")
+        if self._stamp is None:
+            session.on_leave(undo)
+        else:
+            session.visits.add_undo(self._stamp[0], undo)
 
     @property
     def revoked(self) -> bool:

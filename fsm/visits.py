@@ -83,7 +83,7 @@ class Visits:
                 for undo in reversed(self._scopes.pop(node, [])):
                     try:
                         undo()
-                    except Exception as error:  # noqa: BLE001  # the other undos must run
+                    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  # the other undos must run
                         faults.append(f"undo: {type(error).__name__}")
         return tuple(faults)
 
@@ -132,5 +132,14 @@ class Visits:
         elif (problem := task.exception()) is not None:
             end = InvokeFailed(name=f"error.invoke.{name}", error=note_failure(self._session.call_id, name, problem))
         else:
-            end = task.result() or InvokeDone(name=f"done.invoke.{name}")
+            end = _meaning(name, task.result())
         self._session.post(end, stamp=stamp, keep=True)
+
+
+def _meaning(name: str, result: object) -> Trigger:
+    """Return what the end of service `name` means; one that returns anything but a trigger or None has failed."""
+    if result is None:
+        return InvokeDone(name=f"done.invoke.{name}")
+    if isinstance(result, Trigger):
+        return result
+    return InvokeFailed(name=f"error.invoke.{name}", error=f"returned {type(result).__name__}, not a Trigger")

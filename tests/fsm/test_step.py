@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fsm.context import CallContext
+from fsm.registry import Registry
 from fsm.step import Finding, Refusal, Step, active, begin, step
-from fsm.triggers import CallDtmf, CallStarted, StsReady, StsRenewed, Trigger, UserIdle, UserSilent, UserSpeaking
+from fsm.triggers import (
+    CallDtmf,
+    CallEnded,
+    CallStarted,
+    StsReady,
+    StsRenewed,
+    Trigger,
+    UserIdle,
+    UserSilent,
+    UserSpeaking,
+)
 from tests.fsm.running import LOG, REGISTRY, a_machine
 
 CHART = """
@@ -142,3 +155,22 @@ def forgetful(call: CallContext, trigger: Trigger) -> CallContext:
 
 
 FORGETFUL = REGISTRY.extend(reducers=(forgetful,))
+
+
+def test_a_guard_or_reducer_that_is_cancelled_is_one_that_raises() -> None:
+    def asks(call: CallContext, trigger: Trigger) -> bool:
+        raise asyncio.CancelledError
+
+    def folds(call: CallContext, trigger: Trigger) -> CallContext:
+        raise asyncio.CancelledError
+
+    machine = a_machine(
+        "{id: c, initial: x, states: {x: {on: {call.ended: [{guard: asks, target: x}, {target: y, actions: folds}]}}, "
+        "y: {type: final}}}",
+        Registry(guards=(asks,), reducers=(folds,)),
+    )
+    done = step(machine, begin(machine, CallContext()).after, CallEnded())
+
+    assert isinstance(done, Step)
+    assert done.after.state == "y"
+    assert done.faults == ("guard asks: CancelledError", "reducer folds: CancelledError")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fsm.observe import Journal
@@ -9,7 +11,7 @@ from fsm.registry import Service
 from fsm.session import Session
 from fsm.triggers import CallEnded, CallLost, SessionShutdown, Trigger, UserSilent, UserSpeaking
 from tests.fakes import elapse
-from tests.fsm.running import END, LOG, REGISTRY, a_machine, a_session, notes, swallows
+from tests.fsm.running import END, LOG, REGISTRY, a_machine, a_session, ended, notes, swallows
 
 NESTED = """
     id: nested
@@ -311,3 +313,76 @@ async def test_a_late_answer_of_an_earlier_visit_is_stale_even_in_the_same_state
     session.post(CallEnded())
     session.post(CallLost())
     await session.wait_settled()
+
+
+async def answers_oddly(session: Session, trigger: Trigger) -> Trigger | None:
+    return "agent.completed"  # type: ignore[return-value]  # what a slip of the pen looks like
+
+
+async def opens_something(session: Session, trigger: Trigger) -> Trigger | None:
+    await elapse(1)
+    session.on_leave(lambda: LOG.append("service's undo"))
+    await elapse(1e9)
+    return None
+
+
+SERVED = """
+    id: served
+    initial: x
+    preempt: [call.ended]
+    on:
+      call.ended: {target: end}
+      user.silent: {actions: [a]}
+    states:
+      x:
+        invoke: {id: work, src: SERVICE}
+        on: {error.invoke.work: {target: y}, user.speaking: {target: y}}
+      y: {entry: [in_y]}
+      end: {type: final, entry: [in_end]}
+"""
+
+
+def served_by(service: Any) -> Session:
+    registry = REGISTRY.extend(services=(Service(service),))
+    return a_session(a_machine(SERVED.replace("SERVICE", service.__name__), registry))
+
+
+async def test_a_service_that_returns_no_trigger_has_failed() -> None:
+    session = served_by(answers_oddly)
+    await elapse(0.1)
+
+    assert session.state == "y"
+    assert session.context.last_error == "error.invoke.work: returned str, not a Trigger"
+    await ended(session)
+
+
+async def test_what_a_service_opens_is_closed_when_its_own_node_is_left() -> None:
+    chart = """
+        id: nested
+        initial: up
+        preempt: [call.ended]
+        on: {call.ended: {target: end}}
+        states:
+          up:
+            initial: x
+            invoke: {id: work, src: opens_something}
+            on: {call.lost: {target: z}}
+            states:
+              x: {on: {user.silent: {target: y}}}
+              y: {entry: [in_y], on: {user.speaking: {target: x}}}
+          z: {}
+          end: {type: final, entry: [in_end]}
+    """
+    session = a_session(a_machine(chart, REGISTRY.extend(services=(Service(opens_something),))))
+    session.post(UserSilent())
+    await elapse(2)  # it opens something while a child of its node is the last that was entered
+    session.post(UserSpeaking())
+    await elapse(0.1)
+    assert LOG == ["in_y"]
+    assert session.leftovers()["listeners"] == 1
+
+    session.post(CallLost())
+    await elapse(0.1)
+
+    assert LOG == ["in_y", "service's undo"]
+    await ended(session)
