@@ -90,6 +90,8 @@ class SessionManager:
 
         Raises:
             ValueError: there is a session of that id already.
+
+        What `make_ports` raises is raised, and nothing is left of the call.
         """
         call_id = context.call_id
         if call_id in self._sessions:
@@ -97,7 +99,11 @@ class SessionManager:
         if admitted:
             self._slots[call_id] = None
         session = Session(machine, context, clock=self.clock, options=self.options, on_settled=self._on_settled)
-        session.ports = make_ports(session, Slot(call_id, self._slots))
+        try:
+            session.ports = make_ports(session, Slot(call_id, self._slots))
+        except BaseException:
+            self._slots.pop(call_id, None)
+            raise
         self._sessions[call_id] = session
         session.start()
         return session

@@ -146,3 +146,15 @@ async def test_after_the_grace_calls_are_shut_down_properly() -> None:
     assert manager.clock.now() - began == 30
     assert LOG == ["a", "c"]
     assert list(manager) == []
+
+
+async def test_a_call_that_cannot_be_made_leaves_no_slot() -> None:
+    def no_line(session: Session, slot: Slot) -> CallPorts:
+        raise OSError("no place for its recording")
+
+    manager = a_manager(max_calls=1)
+
+    with pytest.raises(OSError, match="no place"):
+        manager.open(QUICK, CallContext(call_id="CA1"), no_line)
+
+    assert (manager.slots_taken, manager.call_ids(), manager.has_room()) == (0, [], True)
