@@ -205,7 +205,7 @@ def _tool_called(call: CallContext, trigger: t.ToolCalled) -> CallContext:
     for tool in fresh.values():
         asked = Message(role="tool_call", text=tool.arguments, item_id=tool.call_id, tool=tool.tool)
         history = append(history, asked)
-    pending = (*call.tool_calls, *fresh.values())[-_PENDING:]
+    pending = (*call.tool_calls, *fresh.values())[-max(_PENDING, len(fresh)) :]  # each call of a response is answered
     usage = call.usage if trigger.usage is None else _sum(call.usage, trigger.usage)
     return changed(call, history=history, tool_calls=pending, usage=usage)
 

@@ -169,6 +169,12 @@ def test_function_calls_do_not_grow_without_bound() -> None:
     assert len(call.tool_calls) == 32
 
 
+def test_every_call_of_one_response_waits_for_its_output() -> None:
+    call = after(t.ToolCalled(calls=tuple(t.ToolCall(call_id=f"c{n}", tool="x") for n in range(40))))
+
+    assert len(call.tool_calls) == 40
+
+
 # -- agents and failures --------------------------------------------------------------------------
 
 
