@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from ruamel.yaml import YAML
 
 from adapters.settings import Settings, read_settings
 from fsm.bots import load_bots
+from fsm.compile import compile_chart
 from fsm.lint import lint
 from fsm.load import load_chart
 from fsm.registry import Registry
+from fsm.simulate import simulate
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -95,20 +98,36 @@ def test_the_readme_shows_the_chart_as_it_is() -> None:
     assert excerpt in (ROOT / "fsm/charts/voice_call.yaml").read_text(encoding="utf-8")
 
 
-def test_the_readmes_own_chart_handlers_and_bot_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def readers_files(folder: Path) -> Registry:
+    """Write the README's chart and bots file as a reader would save them; return the registry of its `shop.py`."""
     _, chart, bots = blocks("yaml")
-    (tmp_path / "shop_call.yaml").write_text(chart, encoding="utf-8")
-    (tmp_path / "bots.yaml").write_text(bots, encoding="utf-8")
+    (folder / "shop_call.yaml").write_text(chart, encoding="utf-8")
+    (folder / "bots.yaml").write_text(bots, encoding="utf-8")
     namespace: dict[str, object] = {}
-    exec(blocks("python")[0], namespace)  # the example, as a reader would save it
+    exec(blocks("python")[0], namespace)
     registry = namespace["REGISTRY"]
     assert isinstance(registry, Registry)
+    return registry
+
+
+def test_the_readmes_own_chart_handlers_and_bot_work(tmp_path: Path) -> None:
+    registry = readers_files(tmp_path)
 
     shop = load_bots(tmp_path / "bots.yaml", registry).find(called="0043 1 5550100")
 
     assert shop.name == "shop"
     assert shop.chart.delays["agent"] == 120.0
     assert lint(load_chart(tmp_path / "shop_call.yaml", registry=registry), registry) == []
+
+
+def test_the_readmes_case_runs_as_the_readme_says(tmp_path: Path) -> None:
+    registry = readers_files(tmp_path)
+    chart = load_chart(tmp_path / "shop_call.yaml", registry=registry)
+    (case,) = re.findall(r"^    echo '(.*)' \|$", README, re.MULTILINE)
+
+    (line,) = simulate(compile_chart(chart), [case], registry=registry)
+
+    assert json.loads(line) == json.loads(blocks("json")[0])
 
 
 def test_the_example_of_the_environment_names_every_setting_with_its_default() -> None:

@@ -12,6 +12,11 @@ __all__ = ["arguments", "run"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        'A step is {"event": "user.transcript", "data": {"text": "Hello"}, "guards": {"is_blank": false}} or '
+        '{"advance": 8000}, in milliseconds; it may name guards, too. Guards that a step does not name are false. '
+        "Exit code 2 if a line is not a case; it is named."
+    )
     parser.add_argument("chart", help="a chart file, or a bundled one by name")
     parser.add_argument(
         "--events", required=True, metavar="FILE", help="one case a line, a JSON list of steps; - reads standard input"
