@@ -23,6 +23,7 @@ from adapters.settings import Settings
 from adapters.sts.contract import StsClient, StsEvents
 from adapters.sts.openai.client import OpenAiClient
 from adapters.sts.openai.config import OpenAiConfig
+from adapters.sts.openai.prices import estimated_cost
 from adapters.switchboard import Outside, Switchboard
 from adapters.telemetry.journal_files import JournalFiles
 from adapters.telemetry.logs import CallLog
@@ -93,6 +94,7 @@ def build(
             transcripts=transcripts,
             fronts=_NoFronts(),
             make_recorder=make_recorder,
+            cost=estimated_cost,
         ),
         observers=(transcripts, *((journal,) if journal else ()), CallLog(), *observers),
         journal=journal,

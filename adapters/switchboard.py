@@ -22,7 +22,7 @@ from fsm.options import Options
 from fsm.ports import AgentPort, CallPorts, FrontPort, IntentPort, TranscriptPort
 from fsm.session import Session
 from fsm.step import Step
-from fsm.triggers import CallEnded, CallLost, CallOverLimit, CallResumed, CallStarted, Trigger
+from fsm.triggers import CallEnded, CallLost, CallOverLimit, CallResumed, CallStarted, Trigger, Usage
 
 __all__ = ["Outside", "Switchboard"]
 
@@ -40,6 +40,8 @@ class Outside:
     transcripts: TranscriptPort
     fronts: FrontPort
     make_recorder: Callable[[str], Recorder | None] = lambda call_id: None
+    cost: Callable[[Usage], float] = lambda usage: 0.0
+    """What the model's tokens cost, in US dollars."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class _Entry:
     line: Line
     connected: bool = False
     limit: TimerHandle | None = None
+    too_dear: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,6 +144,11 @@ class Switchboard(Observer):
             entry.limit = self._clock.call_at(
                 self._clock.now() + longest, lambda: session.post(CallOverLimit(limit="time"))
             )
+        largest = session.context.bot.largest_cost
+        if largest and not entry.too_dear and step.after.context.usage is not step.before.context.usage:
+            entry.too_dear = self._outside.cost(session.context.usage) >= largest
+            if entry.too_dear:
+                session.post(CallOverLimit(limit="cost"))
 
     def on_settled(self, session: Session) -> None:
         entry = self._entries.pop(session.call_id, None)

@@ -20,11 +20,14 @@ from fsm.step import Step
 from fsm.triggers import (
     CallEnded,
     CallLost,
+    CallOverLimit,
     CallResumed,
     CallStarted,
     HeardReply,
+    ReplyFailed,
     ReplyStarted,
     Trigger,
+    Usage,
     UserTranscript,
 )
 from handlers import REGISTRY
@@ -40,6 +43,7 @@ class Exchange(Observer):
 
     bot: BotSettings = field(default_factory=lambda: BotSettings(idle_after=0.0))
     max_calls: int = 10
+    price: float = 0.0
     clients: list[FakeClient] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     over: list[str] = field(default_factory=list)
@@ -58,6 +62,7 @@ class Exchange(Observer):
                 agents=FakeAgents(did),
                 transcripts=FakeTranscripts(did),
                 fronts=FakeFronts(did),
+                cost=lambda usage: usage.input_tokens * self.price,
             ),
             observers=(self,),
             max_calls=self.max_calls,
@@ -288,6 +293,23 @@ async def test_longest_call_counts_from_the_answer_and_ends_with_a_good_bye() ->
     assert exchange.sessions["CA1"].context.end_reason == "time_limit"
     assert "ending" in [step.after.state for step in exchange.steps]
     assert leg.log.count("hang_up") == 1
+    await exchange.end()
+
+
+async def test_call_that_has_cost_its_bots_largest_cost_ends_with_a_good_bye() -> None:
+    exchange = Exchange(bot=BotSettings(idle_after=0.0, largest_cost=2.0), price=0.01)
+    await exchange.talk()
+    exchange.sessions["CA1"].post(ReplyFailed(usage=Usage(input_tokens=199)))
+    await elapse(1.0)
+    assert exchange.of(CallOverLimit) == []
+
+    exchange.sessions["CA1"].post(ReplyFailed(usage=Usage(input_tokens=1)))
+    exchange.sessions["CA1"].post(ReplyFailed(usage=Usage(input_tokens=1)))
+    await exchange.sessions["CA1"].wait_settled()
+
+    assert exchange.of(CallOverLimit) == [CallOverLimit(limit="cost")]
+    assert exchange.sessions["CA1"].context.end_reason == "cost_limit"
+    assert "ending" in [step.after.state for step in exchange.steps]
     await exchange.end()
 
 
