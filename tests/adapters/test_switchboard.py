@@ -162,6 +162,28 @@ async def test_draining_switchboard_takes_no_new_call() -> None:
     assert exchange.board.manager.call_ids() == []
 
 
+async def test_socket_of_a_new_call_is_told_busy_while_a_live_one_may_resume_although_all_drains() -> None:
+    exchange = Exchange()
+    first, lost = await exchange.talk(call_id="CA1"), await exchange.talk(call_id="CA2")
+    assert lost.events is not None
+    lost.drop("connection reset")
+    await elapse(0.1)
+    assert exchange.sessions["CA2"].state == "created"
+    exchange.board.manager.draining = True
+
+    assert exchange.connect(FakeLeg("MZ3"), call_id="CA3") is not None
+    assert announce(exchange, "CA1")
+    assert exchange.connect(FakeLeg("MZ1 again"), call_id="CA1", proof=True) is not None
+    assert exchange.connect(FakeLeg("MZ2 again"), call_id="CA2", proof=True) is not None
+    await elapse(0.1)
+
+    assert [(r.stream_id, r.proof) for r in exchange.of(CallResumed)] == [("MZ1 again", True), ("MZ2 again", True)]
+    assert "close replaced" in first.log
+    assert [exchange.sessions[call_id].state for call_id in ("CA1", "CA2")] == ["listening", "listening"]
+    assert exchange.sessions["CA3"].context.end_reason == "at_capacity"
+    await exchange.end()
+
+
 async def test_announced_call_that_ends_before_its_socket_gives_its_slot_back() -> None:
     exchange = Exchange()
     announce(exchange)
