@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from traceback import extract_tb
 
 from adapters.carriers.twilio import config as twilio_config
 from adapters.carriers.twilio.calls import TwilioCalls
@@ -137,15 +138,28 @@ def load_registry(import_string: str) -> Registry:
         SettingError: it cannot be imported, or is not a registry.
     """
     module, _, name = (import_string or "handlers:REGISTRY").partition(":")
+    if not (module and name):
+        raise SettingError(
+            f"CALLCHART_HANDLERS: {import_string!r} is not of the form module:NAME, such as shop:REGISTRY"
+        )
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise SettingError(f"CALLCHART_HANDLERS: cannot import {import_string!r}: {error}") from error
+    except Exception as error:  # the boundary of the process: a user's module may raise anything
+        where, what = _raised_at(error), f"{type(error).__name__}: {error}"
+        raise SettingError(f"CALLCHART_HANDLERS: cannot import {import_string!r}: {where}{what}") from error
     if not isinstance(found, Registry):
         raise SettingError(
             f"CALLCHART_HANDLERS: {import_string!r} is a {type(found).__name__}, not a fsm.registry.Registry"
         )
     return found
+
+
+def _raised_at(error: Exception) -> str:
+    """Return `file:line: ` of the line of the imported module that raised `error`; nothing if none did."""
+    for frame in extract_tb(error.__traceback__)[1:]:
+        if not frame.filename.startswith("<frozen") and "importlib" not in frame.filename:
+            return f"{frame.filename}:{frame.lineno}: "
+    return ""
 
 
 class _NoFronts:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
 from adapters.cli.common import BUNDLED, load
 
 __all__ = ["arguments", "run"]
+
+_FOLDER = Path("diagrams")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("diagrams"),
+        default=_FOLDER,
         metavar="FOLDER",
         help="where the drawings lie (default: diagrams)",
     )
@@ -32,10 +35,16 @@ def run(options: argparse.Namespace) -> int:
     for source in options.chart:
         chart = load(source)
         if options.check:
-            findings += check_diagrams(chart, options.out)
+            findings += check_diagrams(chart, options.out, _command(source, options.out))
         else:
             for path in write_diagrams(chart, options.out):
                 print(path)
     for finding in findings:
         print(finding, file=sys.stderr)
     return 1 if findings else 0
+
+
+def _command(source: str, folder: Path) -> str:
+    """Return the command that draws `source` anew."""
+    words = ["callchart", "diagram"] + [source] * (source not in BUNDLED)
+    return shlex.join(words if folder == _FOLDER else [*words, "--out", str(folder)])

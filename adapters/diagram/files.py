@@ -11,8 +11,6 @@ from fsm.diagram import RENDERER, markdown
 
 __all__ = ["check_diagrams", "write_diagrams"]
 
-_COMMAND = "callchart diagram"
-
 
 def write_diagrams(chart: Chart, folder: Path) -> list[Path]:
     """Write `<chart>.md` and `<chart>.svg` into `folder`, which is made if need be, and return their paths."""
@@ -23,8 +21,8 @@ def write_diagrams(chart: Chart, folder: Path) -> list[Path]:
     return [page, picture]
 
 
-def check_diagrams(chart: Chart, folder: Path) -> list[str]:
-    """Return what is not in step with `chart`, one sentence each; empty if all is.
+def check_diagrams(chart: Chart, folder: Path, command: str = "callchart diagram") -> list[str]:
+    """Return what is not in step with `chart`, one sentence each, with the `command` that mends it; empty if all is.
 
     The page is compared as text. A picture's stamp must name this chart and this renderer and the picture must be
     XML: another version of Graphviz may move its lines, and that is no reason to fail.
@@ -32,9 +30,9 @@ def check_diagrams(chart: Chart, folder: Path) -> list[str]:
     findings = []
     for path, judge in ((folder / f"{chart.id}.md", _page), (folder / f"{chart.id}.svg", _picture)):
         if not path.is_file():
-            findings.append(f"{path}: is missing; write it with `{_COMMAND}`")
+            findings.append(f"{path}: is missing; write it with `{command}`")
         elif reason := judge(chart, path):
-            findings.append(f"{path}: {reason}; write it again with `{_COMMAND}`")
+            findings.append(f"{path}: {reason}; write it again with `{command}`")
     return findings
 
 

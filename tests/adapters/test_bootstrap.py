@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,13 +44,34 @@ def test_registry_is_named_by_an_import_string_or_is_the_bundled_one() -> None:
     [
         ("no_such_module:REGISTRY", "cannot import 'no_such_module:REGISTRY'"),
         ("handlers:NOTHING", "cannot import 'handlers:NOTHING'"),
+        ("handlers", "'handlers' is not of the form module:NAME, such as shop:REGISTRY"),
+        (":REGISTRY", "':REGISTRY' is not of the form module:NAME"),
         ("handlers:__name__", "'handlers:__name__' is a str, not a fsm.registry.Registry"),
     ],
-    ids=["module", "name", "kind"],
+    ids=["module", "name", "no name", "no module", "kind"],
 )
 def test_registry_that_cannot_be_used_is_named_with_its_setting(named: str, says: str) -> None:
     with pytest.raises(SettingError, match=f"^CALLCHART_HANDLERS: {says}"):
         load_registry(named)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("ANSWER = 42\nREGISTRY = BUNDLED.extend()\n", r"/broken\.py:2: NameError: name 'BUNDLED' is not defined$"),
+        ("def asks(:\n", r"'broken:REGISTRY': SyntaxError: invalid syntax \(broken\.py, line 1\)$"),
+        ("import no_such_module\n", r"/broken\.py:1: ModuleNotFoundError: No module named 'no_such_module'$"),
+    ],
+)
+def test_a_module_that_breaks_on_import_is_told_with_file_and_line(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+
+    with pytest.raises(SettingError, match=says):
+        load_registry("broken:REGISTRY")
 
 
 async def test_application_takes_what_the_settings_say(tmp_path: Path) -> None:

@@ -88,6 +88,12 @@ def test_diagrams_are_written_and_then_in_step(callchart: Command, shop: str, tm
     assert ran.err.startswith("diagrams/eager.md: is not what the chart says")
 
 
+def test_what_is_not_in_step_is_told_with_the_command_that_draws_it(callchart: Command, shop: str) -> None:
+    assert "`callchart diagram`" in callchart("diagram", "--check").err
+    assert f"`callchart diagram {shop}`" in callchart("diagram", shop, "--check").err
+    assert "`callchart diagram --out pictures`" in callchart("diagram", "eager", "--check", "--out", "pictures").err
+
+
 def test_one_chart_is_drawn_where_one_likes(callchart: Command, shop: str) -> None:
     ran = callchart("diagram", "eager", "--out", "pictures")
     assert (ran.code, ran.out.split()) == (0, ["pictures/eager.md", "pictures/eager.svg"])
