@@ -88,9 +88,13 @@ def test_diagrams_are_written_and_then_in_step(callchart: Command, shop: str, tm
     assert ran.err.startswith("diagrams/eager.md: is not what the chart says")
 
 
-def test_what_is_not_in_step_is_told_with_the_command_that_draws_it(callchart: Command, shop: str) -> None:
+def test_what_is_not_in_step_is_told_with_the_command_that_draws_it(
+    callchart: Command, shop: str, tmp_path: Path
+) -> None:
+    (tmp_path / "quick.yaml").write_text("id: quick\nextends: eager.yaml\n", encoding="utf-8")
+
     assert "`callchart diagram`" in callchart("diagram", "--check").err
-    assert f"`callchart diagram {shop}`" in callchart("diagram", shop, "--check").err
+    assert "`callchart diagram quick.yaml`" in callchart("diagram", "quick.yaml", "--check").err
     assert "`callchart diagram --out pictures`" in callchart("diagram", "eager", "--check", "--out", "pictures").err
 
 
