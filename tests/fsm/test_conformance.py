@@ -29,7 +29,7 @@ HAND_MADE = ("nested", "wildcards", "timers")
 SAMPLE = 12
 """Cases of a mutant that are run in XState: some that tell it from the chart, and some that do not."""
 
-pytestmark = [needs_xstate, pytest.mark.timeout(120)]
+pytestmark = [needs_xstate, pytest.mark.timeout(300)]  # every mutant, in Node.js too
 
 
 def chart_named(name: str) -> Chart:

@@ -29,7 +29,7 @@ def unnoticed(chart: Chart, kind: Kind) -> Iterator[str]:
             yield what
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)  # every mutant on every path
 @pytest.mark.parametrize("name", ["voice_call", "nested", "wildcards"])
 @pytest.mark.parametrize("kind", ["action", "guard"])
 def test_paths_notice_every_slip_in_actions_and_guards(name: str, kind: Kind) -> None:
