@@ -108,6 +108,7 @@ class Exchange(Observer):
         assert self.board.manager.slots_taken == 0
         assert not self.board._entries
         assert not any(set(session.leftovers().values()) - {0} for session in self.sessions.values())
+        assert {call_id: s.refused for call_id, s in self.sessions.items() if s.refused} == {}
 
 
 def announce(exchange: Exchange, call_id: str = "CA1") -> bool:

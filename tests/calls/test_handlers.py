@@ -161,6 +161,7 @@ async def _undisturbed(tour: str, *, asynchronous: bool) -> list[tuple[str, str,
     plan = Sabotage()
     async with sabotaged(plan, tour, asynchronous=asynchronous) as call:
         call.check_nothing_is_left()
+        assert call.session.refused == (tour == "a return")  # a second socket without proof
     return plan.ran
 
 

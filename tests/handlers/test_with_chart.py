@@ -75,6 +75,7 @@ class Line:
     async def end(self) -> None:
         self.session.post(CallEnded())
         await self.session.wait_settled()
+        assert (self.session.refused, self.session.faults) == (0, ())
 
 
 def said(text: str, item_id: str) -> UserTranscript:
