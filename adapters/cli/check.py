@@ -105,8 +105,7 @@ def _lint(chart: Chart, *, loose: bool) -> list[Problem]:
 
 def _text(found: Sequence[Problem], files: int) -> None:
     for problem in found:
-        place = f"{problem.at}: " if problem.at.file else ""
-        print(f"{place}{problem.severity}: {problem.message} [{problem.code}]")
+        print(problem)
     print(_summary(found, files))
 
 

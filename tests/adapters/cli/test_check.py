@@ -47,11 +47,12 @@ def test_everything_bundled_is_sound(callchart: Command) -> None:
     assert (ran.code, ran.out, ran.err) == (0, "nothing found in 3 files\n", "")
 
 
-def test_a_finding_has_its_place_and_code(callchart: Command, folder: Path) -> None:
+def test_a_finding_has_its_place_code_and_path(callchart: Command, folder: Path) -> None:
     ran = callchart("check", write(folder, "wrong.yaml", WRONG))
     assert ran.code == 1
     assert ran.out == (
-        "wrong.yaml:8:33: error: no action or reducer is called 'anser'; did you mean 'answer'? [unknown-action]\n"
+        "wrong.yaml:8:33: error: no action or reducer is called 'anser'; did you mean 'answer'? [unknown-action]"
+        " (at states.live.states.listening.on.call.dtmf.actions.0)\n"
         "1 error, 0 warnings in 1 file\n"
     )
 
