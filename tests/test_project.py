@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from adapters.settings import Settings, read_settings
@@ -18,6 +19,7 @@ from fsm.compile import compile_chart
 from fsm.lint import lint
 from fsm.load import load_chart
 from fsm.registry import Registry
+from fsm.schema import chart_schema
 from fsm.simulate import simulate
 
 ROOT = Path(__file__).parents[1]
@@ -118,6 +120,7 @@ def test_the_readmes_own_chart_handlers_and_bot_work(tmp_path: Path) -> None:
     assert shop.name == "shop"
     assert shop.chart.delays["agent"] == 120.0
     assert lint(load_chart(tmp_path / "shop_call.yaml", registry=registry), registry) == []
+    Draft202012Validator(chart_schema(registry)).validate(YAML(typ="safe").load(tmp_path / "shop_call.yaml"))
 
 
 def test_the_readmes_case_runs_as_the_readme_says(tmp_path: Path) -> None:
