@@ -122,3 +122,15 @@ async def test_a_task_that_can_not_be_ended_is_counted_and_does_not_hold_the_cal
         while not task.done():
             task.cancel()
             await elapse(0)
+
+
+async def test_an_action_that_declares_no_deadline_has_two_seconds() -> None:
+    watch = notes()
+    session = a_session(a_machine(FLAT.replace("[slow, b]", "[swallows, b]")), observers=(watch,))
+
+    session.post(UserSilent())
+    await elapse(3)
+
+    swallows = next(e for e in watch.effects if e.name == "swallows")
+    assert (swallows.outcome, round(swallows.ended - swallows.began, 3)) == ("timed_out", 2.0)
+    await ended(session)

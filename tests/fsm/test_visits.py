@@ -386,3 +386,33 @@ async def test_what_a_service_opens_is_closed_when_its_own_node_is_left() -> Non
 
     assert LOG == ["in_y", "service's undo"]
     await ended(session)
+
+
+async def test_a_full_inbox_drops_neither_a_timer_nor_the_end_of_a_service() -> None:
+    chart = """
+        id: full
+        initial: x
+        preempt: [call.ended]
+        delays: {patience: 1200ms}
+        on: {call.ended: {target: end}}
+        states:
+          x:
+            invoke: {id: work, src: work}
+            on:
+              user.silent: {actions: [slow]}
+              user.speaking: {actions: [c]}
+              done.invoke.work: {actions: [a]}
+            after: {patience: {actions: [b]}}
+          end: {type: final, entry: [in_end]}
+    """
+    session = a_session(a_machine(chart), inbox_limit=1)
+    await elapse(0.5)
+    session.post(UserSilent())
+    await elapse(0.1)
+    for _ in range(3):
+        session.post(UserSpeaking())  # one waits, and the inbox is full
+    await elapse(2)
+
+    assert LOG == ["work begins", "slow begins", "slow ends", "c", "a", "b"]
+    assert session.dropped == 2
+    await ended(session)

@@ -92,6 +92,12 @@ def test_truncated_history_has_the_newest() -> None:
     assert reducers.truncate_history(after, UserIdle()) is after
 
 
+def test_twenty_messages_are_kept_unless_the_chart_says_otherwise() -> None:
+    call = replace(CALL, history=tuple(Message(role="caller", text=str(n)) for n in range(25)))
+
+    assert [m.text for m in reducers.truncate_history(call, UserIdle()).history] == [str(n) for n in range(5, 25)]
+
+
 def test_segments_stand_in_their_order_and_a_repeated_one_replaces() -> None:
     call = CALL
     for id_, seq, text in (("b", 2, "two"), ("a", 1, "one"), ("b", 2, "TWO"), ("c", 2, "also two")):
