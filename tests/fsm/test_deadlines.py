@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from fsm.triggers import (
-    SessionShutdown,
-    UserSilent,
-)
+from fsm.session import Session
+from fsm.triggers import SessionShutdown, Trigger, UserSilent, UserSpeaking
 from tests.fakes import elapse
-from tests.fsm.running import END, FLAT, LOG, a_machine, a_session, ended, notes
+from tests.fsm.running import END, FLAT, LOG, REGISTRY, a_machine, a_session, ended, notes
 
 
 async def test_an_action_that_outlasts_its_deadline_is_cancelled_and_fails() -> None:
@@ -133,4 +131,24 @@ async def test_an_action_that_declares_no_deadline_has_two_seconds() -> None:
 
     swallows = next(e for e in watch.effects if e.name == "swallows")
     assert (swallows.outcome, round(swallows.ended - swallows.began, 3)) == ("timed_out", 2.0)
+    await ended(session)
+
+
+async def opens_later(session: Session, trigger: Trigger) -> None:
+    await elapse(0.1)
+    session.on_leave(lambda: LOG.append("undo"))
+
+
+async def test_what_an_asynchronous_action_opens_is_closed_when_its_node_is_left() -> None:
+    session = a_session(
+        a_machine(FLAT.replace("[slow, b]", "[opens_later, b]"), REGISTRY.extend(actions=(opens_later,)))
+    )
+    session.post(UserSilent())
+    await elapse(0.5)
+    assert LOG == ["in_root", "in_x", "b"]
+
+    session.post(UserSpeaking())
+    await elapse(0.1)
+
+    assert LOG[3:5] == ["out_x", "undo"]
     await ended(session)
