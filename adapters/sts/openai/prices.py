@@ -4,7 +4,7 @@ List prices of the large realtime models, in US dollars. Where `response.done` d
 the cheaper ones are taken to have been, so that the estimate is rather too high. Transcription is not in it: it is
 billed apart and costs a fraction. A mini model costs about a third of this.
 
-Source: OpenAI, "Managing costs" of the Realtime API, and the price list of its models.
+Source: OpenAI, developers.openai.com/api/docs/models/gpt-realtime-2.1, "Pricing" (text, audio and cached tokens).
 """
 
 from __future__ import annotations
