@@ -11,11 +11,9 @@ from traceback import extract_tb
 
 from adapters.carriers.twilio import config as twilio_config
 from adapters.carriers.twilio.calls import TwilioCalls
-from adapters.carriers.twilio.endpoint import media_app
+from adapters.carriers.twilio.endpoint import MEDIA_PATHS, media_app
 from adapters.carriers.twilio.webhooks import routes as twilio_routes
-from adapters.conversation.agents import AgentDesk
-from adapters.conversation.intents import OfflineIntents
-from adapters.conversation.order_status import order_status
+from adapters.conversation import AGENTS, AgentDesk, OfflineIntents
 from adapters.conversation.transcripts import TranscriptFiles
 from adapters.http.app import AsgiApp, build_api, dispatch
 from adapters.media.clips import Clips
@@ -38,7 +36,6 @@ from fsm.registry import Registry
 
 __all__ = ["Application", "build", "load_registry"]
 
-AGENTS = {"order_status": order_status}
 log = logging.getLogger(__name__)
 _OPENAI = "wss://api.openai.com/"
 
@@ -108,7 +105,7 @@ def build(
     switchboard.on_over = seen.forget
     media = media_app(twilio, switchboard, seen)
     api = build_api(switchboard.manager, twilio_routes(twilio, switchboard, seen))
-    asgi = dispatch(api, {"/twilio/media": media, "/media-stream": media})
+    asgi = dispatch(api, dict.fromkeys(MEDIA_PATHS, media))
     return Application(settings=settings, switchboard=switchboard, asgi=asgi, journal=journal, transcripts=transcripts)
 
 

@@ -9,18 +9,18 @@ are declared as transitions of one synchronous `transitions.Machine` that all ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
 import transitions
 
-from fsm.chart import Chart, Ref, Row, State
+from fsm.chart import Chart, Ref, Row, State, matches
 from fsm.errors import ChartError
 from fsm.registry import ACTION_DEADLINE, Registry
 
-__all__ = ["Bound", "FlatRow", "Guard", "Machine", "Node", "Timer", "compile_chart", "matches"]
+__all__ = ["Bound", "FlatRow", "Guard", "Machine", "Node", "Timer", "compile_chart"]
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -181,7 +181,7 @@ class Machine:
 
     def _wildcard(self, event: str) -> str:
         """Return the closest wildcard of the chart that means `event`, or nothing."""
-        return max((pattern for pattern in self.wildcards if matches(pattern, event)), key=len, default="")
+        return max((pattern for pattern in self.wildcards if matches(event, pattern)), key=len, default="")
 
 
 def compile_chart(chart: Chart, registry: Registry | None = None) -> Machine:
@@ -191,13 +191,6 @@ def compile_chart(chart: Chart, registry: Registry | None = None) -> Machine:
         ChartError: a name is not registered, or a row re-enters the root.
     """
     return _Compiler(chart, registry).machine()
-
-
-def matches(pattern: str, event: str) -> bool:
-    """Whether an event descriptor of the chart means `event`: its name, `*`, or a prefix before `.*`."""
-    if pattern == "*" or pattern == event:
-        return True
-    return pattern.endswith(".*") and (event + ".").startswith(pattern[:-1])
 
 
 class _Compiler:
@@ -249,7 +242,7 @@ class _Compiler:
         """Yield (table key, event, rows with the node they stand in) for everything `leaf` takes."""
         chain = [self.index[name] for name in self.chart.ancestors(leaf)]
         for event in self._known_events():
-            rows = [(i, row) for i in chain for row in self._candidates(self.states[i], event)]
+            rows = [(i, row) for i in chain for row in self.states[i].candidates(event)]
             if rows:
                 yield event, event, rows
         for owner in chain:
@@ -287,11 +280,6 @@ class _Compiler:
             yield from (*state.entry, *state.exit)
             for row in state.rows():
                 yield from row.actions
-
-    def _candidates(self, state: State, event: str) -> Sequence[Any]:
-        """Return a node's own rows for `event`: those under its name, then those of wildcards, longest first."""
-        found = sorted((p for p in state.on if matches(p, event)), key=lambda p: (p == event, len(p)), reverse=True)
-        return [row for pattern in found for row in state.on[pattern]]
 
     # -- what a row does -------------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ def _is_chart(value: object) -> bool:
 
 def _check_bots(path: Path, *, loose: bool) -> list[Problem]:
     """Check a bots file and the charts that it names."""
-    from adapters.bootstrap import AGENTS
+    from adapters.conversation import AGENTS
     from fsm.bots import check_bots, load_bots
 
     known = registry()
