@@ -14,6 +14,7 @@ __all__ = ["Settings", "read_settings"]
 
 T = TypeVar("T")
 _DELAY = "CALLCHART_DELAY_"
+_STORES = ("memory", "sqlite", "redis")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -35,8 +36,37 @@ class Settings:
     max_calls: int = 1000
     drain_grace: float = 30.0
     log_level: str = "INFO"
-    journal: bool = True
-    """Whether the journal of every call is written under `data_dir`."""
+    store: str = "sqlite"
+    """Where calls are kept: `memory`, `sqlite` (a file in `data_dir`) or `redis`."""
+    redis_url: str = field(default="redis://localhost:6379", repr=False)
+    redis_password: str = field(default="", repr=False)
+    redis_db: int = 0
+    redis_sentinels: tuple[tuple[str, int], ...] = ()
+    """(host, port) of each; none: the server of `redis_url`."""
+    redis_sentinel_service: str = "mymaster"
+    redis_cluster: bool = False
+    session_prefix: str = "call_session:"
+    session_ttl: float = 3600.0
+    """How long the document of a live call outlives its last renewal."""
+    memory_max_sessions: int = 1000
+    memory_cleanup_interval: float = 300.0
+    max_sessions: int = 10000
+    """Calls that are not over, in the store."""
+    retention: float = 30 * 86400.0
+    """How long a call is kept after its end."""
+    lease: float = 15.0
+    """How long a node owns a call without renewing; it renews three times as often."""
+    resume_max_age: float = 3600.0
+    """How long after its last activity a call may be resumed."""
+    call_session_timeout: float = 1800.0
+    """How long a call may go without speech, keys, replies and API events."""
+    cleanup_interval: float = 300.0
+    api_token: str = field(default="", repr=False)
+    api_read_token: str = field(default="", repr=False)
+    allowed_origins: tuple[str, ...] = ()
+    """Pages whose scripts may use the API and its sockets."""
+    api_rate: int = 50
+    """Requests to the API that one client may make in a second."""
     twilio_auth_token: str = field(default="", repr=False)
     token_secret: str = field(default="", repr=False)
     """What the tokens of media sockets are made with, the same on every node. Empty: the auth token, else random."""
@@ -63,7 +93,27 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         max_calls=read("MAX_CALLS", 1000, _count),
         drain_grace=read("DRAIN_GRACE", 30.0, _duration),
         log_level=read("LOG_LEVEL", "INFO", _level),
-        journal=read("CALLCHART_JOURNAL", True, _switch),
+        store=read("CALLCHART_STORE", read("SESSION_STORAGE_TYPE", "sqlite", _store), _store),
+        redis_url=read("REDIS_URL", "redis://localhost:6379", _redis_url),
+        redis_password=read("REDIS_PASSWORD", "", str),
+        redis_db=read("REDIS_DB", 0, _database),
+        redis_sentinels=read("REDIS_SENTINELS", (), _hosts),
+        redis_sentinel_service=read("REDIS_SENTINEL_SERVICE", "mymaster", str),
+        redis_cluster=read("REDIS_CLUSTER", False, _switch),
+        session_prefix=read("SESSION_PREFIX", "call_session:", _prefix),
+        session_ttl=read("SESSION_TTL", 3600.0, _some_time),
+        memory_max_sessions=read("MEMORY_MAX_SESSIONS", 1000, _count),
+        memory_cleanup_interval=read("MEMORY_CLEANUP_INTERVAL", 300.0, _some_time),
+        max_sessions=read("MAX_SESSIONS", 10000, _count),
+        retention=read("RETENTION", 30 * 86400.0, _some_time),
+        lease=read("CALLCHART_LEASE", 15.0, _some_time),
+        resume_max_age=read("RESUME_MAX_AGE", 3600.0, _duration),
+        call_session_timeout=read("CALL_SESSION_TIMEOUT", 1800.0, _some_time),
+        cleanup_interval=read("CLEANUP_INTERVAL", 300.0, _some_time),
+        api_token=read("CALLCHART_API_TOKEN", "", str),
+        api_read_token=read("CALLCHART_API_READ_TOKEN", "", str),
+        allowed_origins=read("CALLCHART_ALLOWED_ORIGINS", (), _origins),
+        api_rate=read("CALLCHART_API_RATE", 50, _count),
         twilio_auth_token=read("TWILIO_AUTH_TOKEN", "", str),
         token_secret=read("CALLCHART_TOKEN_SECRET", "", str),
         openai_api_key=read("OPENAI_API_KEY", "", str),
@@ -110,8 +160,57 @@ def _count(text: str) -> int:
 def _duration(text: str) -> float:
     value = seconds(int(text) if text.isdecimal() else text)
     if value is None:
-        raise ValueError(f"{text!r} is not a duration; use 15s, 500ms, 30m, 2h or bare seconds")
+        raise ValueError(f"{text!r} is not a duration; use 15s, 500ms, 30m, 2h, 30d or bare seconds")
     return value
+
+
+def _some_time(text: str) -> float:
+    value = _duration(text)
+    if not value:
+        raise ValueError(f"{text!r} is no time at all; use 15s, 30m, 30d or bare seconds")
+    return value
+
+
+def _store(text: str) -> str:
+    if text.lower() not in _STORES:
+        raise ValueError(f"{text!r} is not a store; use one of {', '.join(_STORES)}")
+    return text.lower()
+
+
+def _redis_url(text: str) -> str:
+    if not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("not a Redis URL; it begins with redis://, rediss:// (TLS) or unix://")  # it may hold a password
+    return text
+
+
+def _database(text: str) -> int:
+    if not text.isdecimal() or int(text) > 1_000_000:
+        raise ValueError(f"{text!r} is not a database of Redis; use a number from 0")
+    return int(text)
+
+
+def _hosts(text: str) -> tuple[tuple[str, int], ...]:
+    found = []
+    for part in text.split(","):
+        host, colon, port = part.strip().rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) <= 65535):
+            raise ValueError(f"{part.strip()!r} is not host:port; use e.g. sentinel-1:26379,sentinel-2:26379")
+        found.append((host.strip("[]"), int(port)))
+    return tuple(found)
+
+
+def _prefix(text: str) -> str:
+    if not text or any(character in "{}*?[]\\" or character.isspace() for character in text):
+        raise ValueError(f"{text!r} is no prefix of keys; use one without spaces, braces and wildcards")
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip().rstrip("/") for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        if origin.count("/") != 2 or not origin.startswith(("http://", "https://")):
+            raise ValueError(f"{origin!r} is not an origin; use e.g. https://desk.example.net")
+    return origins
 
 
 def _level(text: str) -> str:

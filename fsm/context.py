@@ -37,6 +37,7 @@ _SEEN = 64  # item ids remembered so that a repeated transcript is recognised
 _PENDING = 32  # function calls that may wait for their output
 _ERROR = 300  # characters of an error that are kept
 _ENTRIES = 64  # keys of what fronts and agents send
+_INTENTS = 20  # wishes remembered, the newest
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -94,6 +95,8 @@ class CallContext:
     entities: Mapping[str, str] = field(default_factory=_nothing)
     missing: tuple[str, ...] = ()
     agent_type: str = ""
+    intents: tuple[Mapping[str, Any], ...] = ()
+    """Wishes that were understood, newest last: `{"intent", "confidence", "item_id"}`."""
     question: str = ""
     """What an agent asked and the caller has not answered yet."""
     progress: Mapping[str, Any] = field(default_factory=_nothing)
@@ -105,7 +108,10 @@ class CallContext:
     instructions: str | None = None
     voice: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=_nothing)
+    metadata_version: int = 0
+    """How often `metadata` was changed."""
     sts_session_id: str = ""
+    conversation_id: str = ""
     response_id: str = ""
     usage: t.Usage = t.Usage()
     resumed_count: int = 0
@@ -174,8 +180,8 @@ def settle(call: CallContext, outputs: Mapping[str, str]) -> CallContext:
 
 
 def merged(known: Mapping[str, Any], news: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return `known` with `news`; of too many keys the oldest go."""
-    both = {**known, **news}
+    """Return `known` with `news`; None takes a key away (RFC 7396), and of too many keys the oldest go."""
+    both = {key: value for key, value in {**known, **news}.items() if value is not None}
     return both if len(both) <= _ENTRIES else dict(list(both.items())[-_ENTRIES:])
 
 
@@ -191,7 +197,17 @@ def _renewed(call: CallContext, trigger: t.StsRenewed) -> CallContext:
 
 
 def _reply_started(call: CallContext, trigger: t.ReplyStarted) -> CallContext:
-    return call if trigger.response_id == call.response_id else changed(call, response_id=trigger.response_id)
+    if trigger.response_id == call.response_id:
+        return call
+    conversation = trigger.conversation_id or call.conversation_id
+    return changed(call, response_id=trigger.response_id, conversation_id=conversation)
+
+
+def _intent_detected(call: CallContext, trigger: t.IntentDetected) -> CallContext:
+    if not trigger.intent:
+        return call
+    wish = {"intent": trigger.intent, "confidence": round(trigger.confidence, 4), "item_id": trigger.item_id}
+    return changed(call, intents=(*call.intents[1 - _INTENTS :], wish))
 
 
 def _reply_ended(call: CallContext, trigger: t.ReplyFinished | t.ReplyFailed) -> CallContext:
@@ -263,6 +279,7 @@ _FOLDS: dict[type[t.Trigger], Callable[[CallContext, Any], CallContext]] = {
     t.ToolCalled: _tool_called,
     t.UserTranscript: _transcript,
     t.AgentProgress: _agent_progress,
+    t.IntentDetected: _intent_detected,
     t.ActionFailed: _failed,
     t.InvokeFailed: _failed,
     t.CallStarted: _started,

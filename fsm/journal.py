@@ -1,15 +1,16 @@
 """What is recorded of each step of a call, enough to replay it: values in, JSON-able records out. Pure.
 
 A record is a dict: `seq`, `at` (seconds since the epoch), `call_id`, `chart` (id, version, hash), `event`, `data`,
-`guards` (what each said), `from`, `to`, `actions` (names, in order). How the actions ended follows in a record of its
-own (`seq`, `effects`), since a step is kept before its actions begin. Audio is never in it; the caller's words are
-(`data`), so a journal is as confidential as a transcript.
+`guards` (what each said), `from`, `to`, `actions` (names, in order), and `said`: the messages that the step added to
+the call's history or amended, so that what was said is complete however short the history is kept. How the actions
+ended follows in a record of its own (`seq`, `effects`), since a step is kept before its actions begin. Audio is never
+in it; the caller's words are, so a journal is as confidential as a transcript.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -73,8 +74,18 @@ def step_record(machine: Machine, done: Step, at: float) -> dict[str, Any]:
         "from": done.before.state,
         "to": done.after.state,
         "actions": list(done.row.names),
+        **({"said": said} if (said := _said(done)) else {}),
         **({"faults": list(done.faults)} if done.faults else {}),
     }
+
+
+def _said(done: Step) -> list[dict[str, Any]]:
+    """Return the messages that a step added or amended, without what is empty."""
+    before, after = done.before.context.history, done.after.context.history
+    if after is before:
+        return []
+    known = set(map(id, before))  # one that is equal may be said again
+    return [{key: value for key, value in asdict(m).items() if value} for m in after if id(m) not in known]
 
 
 def effects_record(done: Step, effects: Iterable[Effect]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ __all__ = ["NAME", "did_you_mean", "is_milliseconds", "seconds"]
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """States, delays and invokes: what both a file name and an environment variable can hold."""
 _MILLISECONDS = re.compile(r"[0-9]{1,12}")
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s?(ms|s|m|h)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s?(ms|s|m|h|d)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 LONGEST = 366 * 24 * 3600.0
 """Seconds; no call outlasts a year."""
 
@@ -32,7 +32,7 @@ def is_milliseconds(key: str) -> bool:
 
 
 def seconds(value: object) -> float | None:
-    """Return a duration (`15s`, `500ms`, `10m`, `2h`, bare seconds) in seconds; None if it is not one."""
+    """Return a duration (`15s`, `500ms`, `10m`, `2h`, `30d`, bare seconds) in seconds; None if it is not one."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

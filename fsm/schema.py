@@ -21,7 +21,7 @@ __all__ = ["chart_schema", "schema_text"]
 
 _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 _INVOKES = rf"^(done|error)\.invoke\.{_NAME}$"
-_DURATION = r"^[0-9]{1,9}(\.[0-9]{1,6})? ?(ms|s|m|h)?$"
+_DURATION = r"^[0-9]{1,9}(\.[0-9]{1,6})? ?(ms|s|m|h|d)?$"
 _SECTION = re.compile(r"^[A-Z][a-z]+:$")
 
 
@@ -92,7 +92,7 @@ def _one_or_more(schema: dict[str, Any], description: str) -> dict[str, Any]:
 
 def _duration() -> dict[str, Any]:
     return {
-        "description": "A duration: 15s, 500ms, 10m, 2h, or bare seconds.",
+        "description": "A duration: 15s, 500ms, 10m, 2h, 30d, or bare seconds.",
         "anyOf": [{"type": "string", "pattern": _DURATION}, {"type": "number", "minimum": 0}],
         "examples": ["15s", "500ms", "10m"],
     }

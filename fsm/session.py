@@ -45,6 +45,7 @@ class Session(CallHandle):
     """One call. Made by `SessionManager`; handlers use its ports, `context`, `post` and `on_leave`.
 
     Attributes:
+        given_up: another node has the call: it is over here, and not closed.
         refused, stale, dropped, late: triggers that were not expected, of an over visit, of a full inbox, of a call
             that has closed.
         faults: failures that could only be recorded.
@@ -52,8 +53,8 @@ class Session(CallHandle):
 
     __slots__ = (
         "_cancellable", "_consumer", "_deadline", "_gate", "_inbox", "_loop", "_node", "_on_settled", "_preempted",
-        "_unstarted", "_waiters", "_watch", "_watched", "closed", "dropped", "faults", "late", "machine", "options",
-        "refused", "settled", "stale", "visits",
+        "_unstarted", "_waiters", "_watch", "_watched", "closed", "dropped", "faults", "given_up", "late", "machine",
+        "options", "refused", "settled", "stale", "visits",
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +72,7 @@ class Session(CallHandle):
             self.ports = ports
         self.clock = clock
         self.snapshot = Snapshot("", context, (), 0)
-        self.closed = self.settled = False
+        self.closed = self.settled = self.given_up = False
         self.refused = self.stale = self.dropped = self.late = 0
         self.faults: tuple[str, ...] = ()
         self.options = options
@@ -119,6 +120,21 @@ class Session(CallHandle):
             self._consumer = self._loop.create_task(self._consume())
 
     # -- what the manager uses -------------------------------------------------------------------
+
+    def give_up(self) -> None:
+        """The call goes on elsewhere: end all that it holds here. No step is taken, and nothing more is committed."""
+        if self.closed:
+            return
+        self.given_up = True
+        if self._inbox:
+            self.late += len(self._inbox)
+            self._inbox.clear()
+        self._close()
+        if self._gate is not None:
+            open_gate(self._gate)
+        if self._consumer is None:
+            self._inbox = self._inbox or deque()
+            self._consumer = self._loop.create_task(self._consume())
 
     def start(self, first: Step | None = None) -> None:
         """Enter the chart, or do what follows from `first`."""
@@ -190,6 +206,8 @@ class Session(CallHandle):
             except Exception as error:  # our own mistake: the call must still be able to end
                 log.exception("step_broken", extra={"call_id": self.call_id})
                 self.record(f"step: {type(error).__name__}")
+        if self.given_up:
+            await self._settle()
         self._inbox = None
         self._consumer = None
 
@@ -248,7 +266,7 @@ class Session(CallHandle):
             await self._run_block("transition", row.own, done, effects, stubborn=False)
         if row.entering:
             await self._run_block("entry", row.entering, done, effects, stubborn=row.final)
-        if self._unstarted and not self._preempted:
+        if self._unstarted and not self._preempted and not self.given_up:
             self._start_visits()
 
     async def _run_block(
@@ -256,7 +274,7 @@ class Session(CallHandle):
     ) -> None:
         """Run one block. A stubborn one attempts every action; another ends with its first failure or a hang-up."""
         for place, action in enumerate(actions):
-            if self._preempted and not stubborn:
+            if self.given_up or (self._preempted and not stubborn):
                 return _skip(block, actions[place:], effects)
             self._node = action.node
             began = 0.0 if effects is None else self.clock.now()

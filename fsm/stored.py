@@ -6,32 +6,31 @@ decides. Time during which no server ran does not count: a timer is kept with wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
-
+from fsm.compile import Machine
 from fsm.context import CallContext
 from fsm.errors import CallchartError
+from fsm.journal import replay
+from fsm.registry import Registry
 from fsm.session import Session
 from fsm.step import Snapshot, Step
 from fsm.triggers import Trigger
 
-__all__ = ["StoredCall", "resume", "store"]
-
-_CONTEXT: TypeAdapter[CallContext] = TypeAdapter(CallContext)
+__all__ = ["StoredCall", "rebuild", "resume", "store"]
 
 
-class StoredCall(BaseModel):
-    """A call as it is kept; JSON by `model_dump_json`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCall:
+    """A call as it is kept; `document.py` makes JSON of it, and back.
 
     Attributes:
         chart_hash: of the chart that the call ran on. Another one is accepted if the state still exists.
         visits: how often each node was entered, by name: nodes may come and go between two charts.
         timers: (node, key, seconds left).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     chart_id: str
     chart_version: int | str
@@ -40,12 +39,13 @@ class StoredCall(BaseModel):
     seq: int
     visits: Mapping[str, int]
     timers: tuple[tuple[str, str, float], ...]
-    context: Mapping[str, Any]
+    context: CallContext
 
 
 def store(session: Session) -> StoredCall:
     """Return what has to be kept of a call, as of its last commit."""
     machine, snapshot = session.machine, session.snapshot
+    left = [] if session.closed else session.timers_left()
     return StoredCall(
         chart_id=machine.id,
         chart_version=machine.version,
@@ -53,8 +53,40 @@ def store(session: Session) -> StoredCall:
         state=snapshot.state,
         seq=snapshot.seq,
         visits={node.name: count for node, count in zip(machine.nodes, snapshot.visits, strict=True)},
-        timers=tuple((machine.nodes[node].name, key, left) for node, key, left in session.timers_left()),
-        context=_CONTEXT.dump_python(snapshot.context, mode="json"),
+        timers=tuple((machine.nodes[node].name, key, round(seconds, 3)) for node, key, seconds in left),
+        context=snapshot.context,
+    )
+
+
+def rebuild(
+    machine: Machine, registry: Registry, context: CallContext, records: Iterable[Mapping[str, Any]]
+) -> StoredCall:
+    """Return a call as its journal tells it, for a call of which nothing else is left. Its timers begin anew.
+
+    Args:
+        machine: of the chart it ran on; another one may lead elsewhere than the call went.
+        context: as it was when the call began.
+        records: of the call's journal, from the first.
+
+    Raises:
+        CallchartError: there is no step among the records, or one cannot be read.
+    """
+    last: Snapshot | None = None
+    for done in replay(machine, registry, context, records):
+        if isinstance(done.outcome, Step):
+            last = done.outcome.after
+    if last is None:
+        raise CallchartError(f"call {context.call_id}: its journal has no step to rebuild it from")
+    path = machine.leaves[last.state].path
+    return StoredCall(
+        chart_id=machine.id,
+        chart_version=machine.version,
+        chart_hash=machine.hash,
+        state=last.state,
+        seq=last.seq,
+        visits={node.name: count for node, count in zip(machine.nodes, last.visits, strict=True)},
+        timers=tuple((machine.nodes[n].name, t.key, t.seconds) for n in path for t in machine.nodes[n].timers),
+        context=last.context,
     )
 
 
@@ -73,11 +105,11 @@ def resume(session: Session, kept: StoredCall, lost: Trigger) -> None:
     machine = session.machine
     if kept.state not in machine.leaves:
         raise CallchartError(
-            f"call {kept.context.get('call_id', '')}: the chart {machine.id!r} has no state {kept.state!r} any more; "
+            f"call {kept.context.call_id}: the chart {machine.id!r} has no state {kept.state!r} any more; "
             f"run the chart it was on (version {kept.chart_version}, hash {kept.chart_hash}) until the call is over"
         )
     visits = tuple(kept.visits.get(node.name, 0) for node in machine.nodes)
-    snapshot = Snapshot(kept.state, _CONTEXT.validate_python(kept.context), visits, kept.seq)
+    snapshot = Snapshot(kept.state, kept.context, visits, kept.seq)
     session.snapshot = snapshot
     if kept.chart_hash != machine.hash:
         session.record(f"chart changed: {kept.chart_hash} -> {machine.hash}")

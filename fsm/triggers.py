@@ -201,6 +201,7 @@ class ReplyStarted(Trigger):
 
     name = "reply.started"
     response_id: str = ""
+    conversation_id: str = ""
     item_id: str = ""
     purpose: str = ""
 

@@ -45,7 +45,7 @@ __all__ = [
     "settle_agent", "settle_tools", "truncate_history", "update_context",
 ]  # fmt: skip
 
-_SEGMENTS = 1000  # pieces of a transcript from elsewhere that a call keeps
+_SEGMENTS = 20  # newest pieces of a transcript from elsewhere that a call has at hand; its journal has all
 
 
 # -- what was said --------------------------------------------------------------------------------
@@ -158,7 +158,8 @@ def update_context(call: CallContext, trigger: SessionConfigured | AgentProgress
         instructions=call.instructions if trigger.instructions is None else trigger.instructions,
         voice=call.voice if trigger.voice is None else trigger.voice,
         language=call.language if trigger.language is None else trigger.language,
-        metadata=merged(call.metadata, trigger.metadata),
+        metadata=merged(call.metadata, trigger.metadata) if trigger.metadata else call.metadata,
+        metadata_version=call.metadata_version + bool(trigger.metadata),
     )
 
 
