@@ -13,6 +13,7 @@ REGISTRY = Registry(
         guards.at_capacity,
         guards.can_resume,
         guards.can_return,
+        guards.comes_by_api,
         guards.confidence_at_least,
         guards.entities_valid,
         guards.has_open_question,

@@ -23,15 +23,21 @@ from fsm.triggers import (
 )
 
 __all__ = [
-    "at_capacity", "can_resume", "can_return", "confidence_at_least", "entities_valid", "has_open_question", "is_blank",
-    "is_duplicate", "may_take_over", "names_target", "not_transcribed", "requires_agent", "retries_left",
-    "says_goodbye", "talking_over", "tools_known", "wants_transfer", "was_answered",
+    "at_capacity", "can_resume", "can_return", "comes_by_api", "confidence_at_least", "entities_valid",
+    "has_open_question", "is_blank", "is_duplicate", "may_take_over", "names_target", "not_transcribed",
+    "requires_agent", "retries_left", "says_goodbye", "talking_over", "tools_known", "wants_transfer", "was_answered",
 ]  # fmt: skip
 
 
 def at_capacity(call: CallContext, trigger: CallStarted) -> Verdict:
     """Whether no slot was free for the call, or the process drains."""
     return Verdict(trigger.at_capacity, "no free slot" if trigger.at_capacity else "a slot is reserved")
+
+
+def comes_by_api(call: CallContext, trigger: CallStarted) -> Verdict:
+    """Whether the call was made by API, so that there is no carrier and no caller on a line."""
+    by_api = trigger.carrier == "api"
+    return Verdict(by_api, "no carrier brings it" if by_api else f"brought by {trigger.carrier or 'a carrier'}")
 
 
 def can_resume(call: CallContext, trigger: CallResumed) -> Verdict:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUNDLED", "explain", "load", "registry"]
 
-BUNDLED = ("voice_call", "eager")
+BUNDLED = ("voice_call", "eager", "listen")
 
 
 def registry() -> Registry:

@@ -24,7 +24,7 @@ from tests.fsm.random_charts import FOREIGN, GUARDS, random_chart
 from tests.xstate.harness import Case, Trace, needs_xstate, run_in_xstate
 
 OWN = Path(__file__).parent / "charts"
-BUNDLED = ("voice_call", "eager")
+BUNDLED = ("voice_call", "eager", "listen")
 HAND_MADE = ("nested", "wildcards", "timers")
 SAMPLE = 12
 """Cases of a mutant that are run in XState: some that tell it from the chart, and some that do not."""

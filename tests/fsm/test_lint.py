@@ -56,7 +56,7 @@ def test_a_clean_chart_has_no_findings(tmp_path: Path) -> None:
     assert findings(tmp_path, "version: 2") == []
 
 
-@pytest.mark.parametrize("name", ["voice_call", "eager"])
+@pytest.mark.parametrize("name", ["voice_call", "eager", "listen"])
 def test_the_bundled_charts_have_no_findings(name: str) -> None:
     chart = load_chart(name, registry=REAL)
 

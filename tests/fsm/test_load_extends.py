@@ -28,7 +28,7 @@ def test_eager_answers_without_a_transcript_and_has_no_intent() -> None:
     assert "intent" not in eager.parents
     assert "detecting" not in eager.delays
     assert eager.preempt == load_chart("voice_call").preempt
-    assert bundled_names() == ["eager", "voice_call"]
+    assert bundled_names() == ["eager", "listen", "voice_call"]
 
 
 def test_values_merge_lists_replace_and_null_removes(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_file_may_extend_the_bundled_chart_of_its_own_name(tmp_path: Path) -> 
         ("extends: c.yaml", "", "the chart extends itself"),
         ("extends: [d]", "", "`extends` names a chart, not a list"),
         ("extends: ''", "", "`extends` names a chart, not the text ''"),
-        ("extends: nope", "", "there is no chart 'nope'; known: c.yaml, d.yaml, eager, voice_call"),
+        ("extends: nope", "", "there is no chart 'nope'; known: c.yaml, d.yaml, eager, listen, voice_call"),
         ("extends: voice_cll", "", "there is no chart 'voice_cll'; did you mean 'voice_call'?"),
         ("extends: ..", "", "'..' is a folder, not a chart"),
     ],

@@ -30,7 +30,7 @@ def test_it_is_a_schema() -> None:
     Draft7Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize("name", ["voice_call", "eager"])
+@pytest.mark.parametrize("name", ["voice_call", "eager", "listen"])
 def test_the_bundled_charts_validate_and_name_the_schema(name: str) -> None:
     raw = (BUNDLED / f"{name}.yaml").read_bytes()
 

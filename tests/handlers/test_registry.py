@@ -1,4 +1,4 @@
-"""What the bundled chart names exists, takes what happens there, and keeps its promises to lint and sessions."""
+"""What the bundled charts name exists, takes what happens there, and keeps its promises to lint and sessions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ruamel.yaml import YAML
 import fsm
 from handlers import REGISTRY
 
-CHART = YAML(typ="safe").load((Path(fsm.__file__).parent / "charts" / "voice_call.yaml").read_text(encoding="utf-8"))
+CHARTS = [
+    YAML(typ="safe").load((Path(fsm.__file__).parent / "charts" / f"{name}.yaml").read_text(encoding="utf-8"))
+    for name in ("voice_call", "eager", "listen")
+]
 
 
 def named(node: Any, key: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -39,7 +42,7 @@ def refs(item: Any, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield kind, item["type"], item.get("params", {})
 
 
-NAMED = list(named(CHART))
+NAMED = [entry for chart in CHARTS for entry in named(chart)]
 
 
 @pytest.mark.parametrize(("kind", "name"), sorted({(kind, name) for kind, name, _ in NAMED}))

@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_written_is_named(callchart: Command, shop: str) -
 def test_diagrams_are_written_and_then_in_step(callchart: Command, shop: str, tmp_path: Path) -> None:
     assert callchart("diagram", "--check").code == 1
     ran = callchart("diagram")
-    written = [f"diagrams/{name}" for name in ("voice_call.md", "voice_call.svg", "eager.md", "eager.svg")]
+    written = [f"diagrams/{name}.{kind}" for name in ("voice_call", "eager", "listen") for kind in ("md", "svg")]
     assert (ran.code, ran.out.splitlines()) == (0, written)
     assert callchart("diagram", "--check").code == 0
     page = tmp_path / "diagrams" / "eager.md"

@@ -13,7 +13,7 @@ from tests.fsm.diagram_charts import SMALL, chart_of
 FOLDER = Path(__file__).parents[3] / "diagrams"
 
 
-@pytest.mark.parametrize("name", ["voice_call", "eager"])
+@pytest.mark.parametrize("name", ["voice_call", "eager", "listen"])
 def test_committed_diagrams_are_in_step(name: str) -> None:
     assert check_diagrams(load_chart(name, loose=True), FOLDER) == []
 

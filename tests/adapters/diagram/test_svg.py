@@ -84,7 +84,7 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("name", ["voice_call", "eager"])
+@pytest.mark.parametrize("name", ["voice_call", "eager", "listen"])
 def test_nothing_collides_in_bundled_charts(name: str) -> None:
     picture = svg(load_chart(name, loose=True))
 
