@@ -11,8 +11,9 @@ from fsm.context import CallContext
 from fsm.options import Options
 from fsm.ports import CallPorts
 from fsm.session import Session
+from fsm.stored import StoredCall, check_state, resume
 from fsm.tasks import open_gate
-from fsm.triggers import SessionEndRequested, SessionShutdown
+from fsm.triggers import SessionEndRequested, SessionShutdown, Trigger
 
 __all__ = ["SessionManager", "Slot"]
 
@@ -79,6 +80,7 @@ class SessionManager:
         make_ports: Callable[[Session, Slot], CallPorts],
         *,
         admitted: bool = True,
+        kept: tuple[StoredCall, Trigger] | None = None,
     ) -> Session:
         """Create and start the session of a call.
 
@@ -87,15 +89,19 @@ class SessionManager:
             context: with its `call_id`.
             make_ports: makes the ports; the session is not started yet, but may be posted to.
             admitted: whether it takes a slot; one that is only told "busy" does not.
+            kept: a call that goes on from there, and what it is told first (see `stored.resume`).
 
         Raises:
             ValueError: there is a session of that id already.
+            CallchartError: the chart has not the state that the call was in.
 
         What `make_ports` raises is raised, and nothing is left of the call.
         """
         call_id = context.call_id
         if call_id in self._sessions:
             raise ValueError(f"call {call_id} has a session")
+        if kept is not None:
+            check_state(machine, kept[0])
         if admitted:
             self._slots[call_id] = None
         session = Session(machine, context, clock=self.clock, options=self.options, on_settled=self._on_settled)
@@ -105,7 +111,10 @@ class SessionManager:
             self._slots.pop(call_id, None)
             raise
         self._sessions[call_id] = session
-        session.start()
+        if kept is None:
+            session.start()
+        else:
+            resume(session, *kept)
         return session
 
     def end(self, call_id: str, reason: str = "") -> bool:

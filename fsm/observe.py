@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from fsm.compile import Bound
     from fsm.session import Session
     from fsm.step import Refusal, Step
     from fsm.triggers import Trigger
 
-__all__ = ["Effect", "Journal", "Observer"]
+__all__ = ["Effect", "Journal", "Observer", "skip"]
 
 
 class Effect(NamedTuple):
@@ -34,6 +35,12 @@ class Effect(NamedTuple):
     ended: float
 
 
+def skip(block: str, actions: tuple[Bound, ...], effects: list[Effect] | None) -> None:
+    """Note actions that were not begun."""
+    if effects is not None:
+        effects.extend(Effect(action.name, block, "skipped", "", 0.0, 0.0) for action in actions)
+
+
 class Observer:
     """Override what you watch. Called on the event loop, in the order things happen."""
 
@@ -53,7 +60,7 @@ class Observer:
         """The inbox was full, and the trigger was dropped."""
 
     def on_settled(self, session: Session) -> None:
-        """The call is closed and has left nothing open."""
+        """Nothing of the call is left here: it is closed, or (`session.given_up`) goes on elsewhere."""
 
 
 class Journal(Observer):

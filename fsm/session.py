@@ -22,13 +22,14 @@ from fsm.clock import Clock, TimerHandle
 from fsm.compile import Bound, Machine
 from fsm.context import CallContext
 from fsm.handle import CallHandle
-from fsm.observe import Effect
+from fsm.inbox import Inbox, Stamp, put_failure, put_first
+from fsm.observe import Effect, skip
 from fsm.options import Options
 from fsm.ports import CallPorts
 from fsm.step import Snapshot, Step, begin, step
 from fsm.tasks import Lease, note_failure, open_gate, perform
 from fsm.triggers import ActionFailed, Trigger
-from fsm.visits import Stamp, Visits
+from fsm.visits import Visits
 
 __all__ = ["Session"]
 
@@ -79,7 +80,7 @@ class Session(CallHandle):
         self._on_settled = on_settled
         self.visits = Visits(self)
         self._loop = asyncio.get_running_loop()
-        self._inbox: deque[tuple[Trigger | Step, Stamp | None]] | None = None
+        self._inbox: Inbox | None = None
         self._consumer: asyncio.Task[None] | None = None
         self._unstarted: tuple[tuple[int, float, Step], ...] = ()
         self._waiters: tuple[tuple[str, asyncio.Future[None]], ...] = ()
@@ -122,7 +123,10 @@ class Session(CallHandle):
     # -- what the manager uses -------------------------------------------------------------------
 
     def give_up(self) -> None:
-        """The call goes on elsewhere: end all that it holds here. No step is taken, and nothing more is committed."""
+        """The call goes on elsewhere: end all that it holds here. No step is taken, and nothing more is committed.
+
+        No exit block runs either: what it would undo (the call at the carrier) is another node's now.
+        """
         if self.closed:
             return
         self.given_up = True
@@ -133,7 +137,6 @@ class Session(CallHandle):
         if self._gate is not None:
             open_gate(self._gate)
         if self._consumer is None:
-            self._inbox = self._inbox or deque()
             self._consumer = self._loop.create_task(self._consume())
 
     def start(self, first: Step | None = None) -> None:
@@ -180,15 +183,9 @@ class Session(CallHandle):
         if self._consumer is None:
             self._consumer = self._loop.create_task(self._consume())
 
-    def _jump_queue(self, trigger: Trigger, inbox: deque[tuple[Trigger | Step, Stamp | None]]) -> None:
-        """Put a preempting trigger in front, but behind others of its kind and behind what attached its socket."""
-        place, behind_socket = 0, False
-        for index, (item, _) in enumerate(inbox):
-            if isinstance(item, Step) or item.attaches:
-                place, behind_socket = index + 1, True
-            elif index == place and item.name in self.machine.preempt:
-                place = index + 1
-        inbox.insert(place, (trigger, None))
+    def _jump_queue(self, trigger: Trigger, inbox: Inbox) -> None:
+        """Let a preempting trigger go first; it cuts what is running if it leads out of the state."""
+        behind_socket = put_first(inbox, trigger, self.machine.preempt)
         if self._consumer is not None and not behind_socket:
             decided = step(self.machine, self.snapshot, trigger)
             if isinstance(decided, Step) and decided.row.exited:
@@ -251,9 +248,9 @@ class Session(CallHandle):
             self._close()
         if not row.quiet:
             await self._run_blocks(done, effects)
-        if effects is not None:
+        if effects is not None and not self.given_up:
             self._tell("on_effects", done, effects)
-        if row.final:
+        if row.final and not self.given_up:
             await self._settle()
 
     async def _run_blocks(self, done: Step, effects: list[Effect] | None) -> None:
@@ -275,7 +272,7 @@ class Session(CallHandle):
         """Run one block. A stubborn one attempts every action; another ends with its first failure or a hang-up."""
         for place, action in enumerate(actions):
             if self.given_up or (self._preempted and not stubborn):
-                return _skip(block, actions[place:], effects)
+                return skip(block, actions[place:], effects)
             self._node = action.node
             began = 0.0 if effects is None else self.clock.now()
             if action.is_async:
@@ -287,7 +284,7 @@ class Session(CallHandle):
             if outcome in _FAILURES:
                 self._failed(action, done, outcome, error)
                 if not stubborn:
-                    return _skip(block, actions[place + 1 :], effects)
+                    return skip(block, actions[place + 1 :], effects)
         return None
 
     def _run_plain(self, action: Bound, trigger: Trigger) -> tuple[str, str]:
@@ -309,7 +306,7 @@ class Session(CallHandle):
         await gate
         self._gate = None
         if not task.done():
-            outcome = "preempted" if cancellable and self._preempted else "timed_out"
+            outcome = "preempted" if self.given_up or (cancellable and self._preempted) else "timed_out"
             ended = await tasks.end(task)
             return (outcome, "") if ended or outcome == "preempted" else ("abandoned", "")
         if task.cancelled():
@@ -339,10 +336,8 @@ class Session(CallHandle):
             self.record(f"action {action.name}: {error or outcome}")
             return
         failure = ActionFailed(name=f"error.action.{action.name}", error=error, timed_out=outcome != "failed")
-        inbox = self._inbox
-        assert inbox is not None  # the consumer is running
-        place = next((i for i, (t, _) in enumerate(inbox) if t.name not in self.machine.preempt), len(inbox))  # type: ignore[union-attr]
-        inbox.insert(place, (failure, None))
+        assert self._inbox is not None  # the consumer is running
+        put_failure(self._inbox, failure, self.machine.preempt)
 
     def _start_visits(self) -> None:
         """Start what belongs to the nodes entered, outermost first; to those too that a hang-up kept waiting."""
@@ -399,12 +394,6 @@ class Session(CallHandle):
                 getattr(observer, event)(self, *facts)
             except Exception:  # an observer must not hurt the call
                 log.exception("observer failed", extra={"call_id": self.call_id, "observer": type(observer).__name__})
-
-
-def _skip(block: str, actions: tuple[Bound, ...], effects: list[Effect] | None) -> None:
-    """Note actions that were not begun."""
-    if effects is not None:
-        effects.extend(Effect(action.name, block, "skipped", "", 0.0, 0.0) for action in actions)
 
 
 async def _close_ports(session: Session, trigger: Trigger) -> None:

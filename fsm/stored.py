@@ -19,7 +19,7 @@ from fsm.session import Session
 from fsm.step import Snapshot, Step
 from fsm.triggers import Trigger
 
-__all__ = ["StoredCall", "rebuild", "resume", "store"]
+__all__ = ["StoredCall", "check_state", "rebuild", "resume", "store"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,19 @@ def rebuild(
     )
 
 
+def check_state(machine: Machine, kept: StoredCall) -> None:
+    """See that a call can go on in this chart.
+
+    Raises:
+        CallchartError: the chart has no such state any more.
+    """
+    if kept.state not in machine.leaves:
+        raise CallchartError(
+            f"call {kept.context.call_id}: the chart {machine.id!r} has no state {kept.state!r} any more; "
+            f"run the chart it was on (version {kept.chart_version}, hash {kept.chart_hash}) until the call is over"
+        )
+
+
 def resume(session: Session, kept: StoredCall, lost: Trigger) -> None:
     """Continue a stored call in a session that has not been started.
 
@@ -103,11 +116,7 @@ def resume(session: Session, kept: StoredCall, lost: Trigger) -> None:
         CallchartError: the chart has no such state any more.
     """
     machine = session.machine
-    if kept.state not in machine.leaves:
-        raise CallchartError(
-            f"call {kept.context.call_id}: the chart {machine.id!r} has no state {kept.state!r} any more; "
-            f"run the chart it was on (version {kept.chart_version}, hash {kept.chart_hash}) until the call is over"
-        )
+    check_state(machine, kept)
     visits = tuple(kept.visits.get(node.name, 0) for node in machine.nodes)
     snapshot = Snapshot(kept.state, kept.context, visits, kept.seq)
     session.snapshot = snapshot

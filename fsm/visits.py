@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fsm.compile import Bound
+from fsm.inbox import Stamp
 from fsm.step import Step
 from fsm.tasks import Lease, Tasks, note_failure
 from fsm.timers import Due, Timers
@@ -16,10 +17,7 @@ from fsm.triggers import After, InvokeDone, InvokeFailed, Trigger
 if TYPE_CHECKING:
     from fsm.session import Session
 
-__all__ = ["Stamp", "Visits"]
-
-Stamp = tuple[int, int]
-"""(node, visit): what a late answer is compared by."""
+__all__ = ["Visits"]
 
 
 class Visits:

@@ -106,7 +106,7 @@ class CallLog(Observer):
     def on_settled(self, session: Session) -> None:
         call = session.context
         log.info(
-            "call_settled",
+            "call_given_up" if session.given_up else "call_settled",  # given up: another node has it
             extra={
                 "call_id": session.call_id,
                 "state": session.state,

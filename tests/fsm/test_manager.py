@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from fsm.clock import LoopClock
 from fsm.context import CallContext
+from fsm.errors import CallchartError
 from fsm.manager import SessionManager, Slot
 from fsm.ports import CallPorts
 from fsm.session import Session
+from fsm.stored import store
+from fsm.triggers import CallLost, UserSpeaking
 from tests.fakes import elapse, fake_ports
 from tests.fsm.running import END, LOG, a_machine
 
@@ -27,6 +31,16 @@ CHART = """
       x: {}
       end: {type: final, entry: [SLOW]}
 """
+KEPT = a_machine("""
+    id: kept
+    initial: x
+    on: {call.ended: {target: end}}
+    states:
+      x: {on: {user.speaking: {target: y}}}
+      y: {on: {call.lost: {target: z}}}
+      z: {}
+      end: {type: final}
+""")
 QUICK = a_machine(CHART.replace("SLOW", "c"))
 SLOW = a_machine(CHART.replace("SLOW", "slow"))
 
@@ -158,3 +172,35 @@ async def test_a_call_that_cannot_be_made_leaves_no_slot() -> None:
         manager.open(QUICK, CallContext(call_id="CA1"), no_line)
 
     assert (manager.slots_taken, manager.call_ids(), manager.has_room()) == (0, [], True)
+
+
+async def test_a_kept_call_goes_on_and_is_told_first_that_it_was_lost() -> None:
+    manager = a_manager()
+    first = manager.open(KEPT, CallContext(call_id="CA1"), ports)
+    first.post(UserSpeaking())
+    await elapse(1)
+    kept = store(first)
+    first.give_up()
+    await first.wait_settled()
+
+    session = manager.open(KEPT, kept.context, ports, kept=(kept, CallLost()))
+    await elapse(0.1)
+
+    assert (session.state, session.snapshot.seq) == ("z", 3)
+    assert manager.slots_taken == 1
+    session.post(END)
+    await session.wait_settled()
+
+
+async def test_a_kept_call_whose_state_is_gone_is_not_opened_and_leaves_nothing() -> None:
+    manager = a_manager()
+    first = manager.open(KEPT, CallContext(call_id="CA1"), ports)
+    await elapse(0.1)
+    kept = replace(store(first), state="elsewhere")
+    first.give_up()
+    await first.wait_settled()
+
+    with pytest.raises(CallchartError, match="no state 'elsewhere' any more"):
+        manager.open(KEPT, kept.context, ports, kept=(kept, CallLost()))
+
+    assert (manager.slots_taken, manager.call_ids()) == (0, [])
