@@ -38,6 +38,8 @@ class CallerAudio:
         """Frames that were too many to keep before the model was ready."""
         self.model_format: MediaFormat | None = None
         """What the model was told that it will hear; None while there is no model."""
+        self.received_ms = 0.0
+        """How much the caller has sent, milliseconds."""
         self._clock = clock
         self._listener = listener
         self._append: Callable[[str], None] | None = None
@@ -45,6 +47,8 @@ class CallerAudio:
         self._kept: deque[str] = deque()
         self._kept_ms = 0.0
         self._speaking = False
+        self._frame_size = 0
+        self._frame_ms = 0.0
         self._last_payload = ""
         self._last_ms: int | None = None
         self._last_at = 0.0
@@ -55,6 +59,7 @@ class CallerAudio:
         """Another socket brings the audio: its timestamps begin anew."""
         if media_format != self._format:
             self._format = media_format
+            self._frame_size = 0
             self._kept.clear()
             self._kept_ms = 0.0
         self._last_ms = None
@@ -76,6 +81,9 @@ class CallerAudio:
 
     def hear(self, payload: str, timestamp_ms: int | None) -> None:
         """Take one frame."""
+        if len(payload) != self._frame_size:  # frames of one stream are of one length
+            self._frame_size, self._frame_ms = len(payload), duration_ms(payload, self._format)
+        self.received_ms += self._frame_ms
         if self._listener is not None:
             self._listener.caller(payload, self._clock.now())
         append = self._append

@@ -104,6 +104,11 @@ class Line:
         """Frames of the caller that could not be kept until the model was ready."""
         return self._audio.dropped_frames
 
+    @property
+    def received_ms(self) -> int:
+        """Audio of the caller that has come, in milliseconds."""
+        return int(self._audio.received_ms)
+
     def offer(self, leg: Leg, *, can_return: bool) -> LegEvents:
         """Take a socket that has arrived; `carrier.attach` takes it into use. Called before its trigger is posted.
 

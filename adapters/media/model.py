@@ -137,6 +137,11 @@ class ModelSide:
         """The caller's words."""
         self._post(UserTranscript(text=text, item_id=item_id, reason=reason))
 
+    def reply_audio(self, response_id: str, item_id: str, payload: str, purpose: str) -> None:
+        """Audio of a reply."""
+        conversation_id = "" if self._client is None else self._client.conversation_id
+        self._playback.reply_audio(response_id, item_id, payload, purpose, conversation_id)
+
     @property
     def playback(self) -> Playback:
         """Where the replies go."""
@@ -185,7 +190,7 @@ class _Reports:
 
     def on_reply_audio(self, response_id: str, item_id: str, payload: str, purpose: str) -> None:
         if not self.is_stale:
-            self._side.playback.reply_audio(response_id, item_id, payload, purpose)
+            self._side.reply_audio(response_id, item_id, payload, purpose)
 
     def on_reply_text(self, item_id: str, delta: str) -> None:
         if not self.is_stale:

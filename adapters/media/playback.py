@@ -115,7 +115,9 @@ class Playback:
         self._requested += 1
         self._changed()
 
-    def reply_audio(self, response_id: str, item_id: str, payload: str, purpose: str) -> None:
+    def reply_audio(
+        self, response_id: str, item_id: str, payload: str, purpose: str, conversation_id: str = ""
+    ) -> None:
         """Play audio of a reply, unless it was cut."""
         if self._replies.is_over(response_id, item_id):
             return
@@ -125,7 +127,9 @@ class Playback:
         began = not self._replies.is_open(item_id)
         self._replies.audio(response_id, item_id, duration_ms(payload, self._leg.media_format))
         if began:
-            self._post(ReplyStarted(response_id=response_id, item_id=item_id, purpose=purpose))
+            self._post(
+                ReplyStarted(response_id=response_id, conversation_id=conversation_id, item_id=item_id, purpose=purpose)
+            )
         self._send(item_id, payload)
         if began:
             self._settle()

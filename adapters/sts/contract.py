@@ -91,6 +91,11 @@ class StsClient(Protocol):
         """The response that the model is making now."""
         ...
 
+    @property
+    def conversation_id(self) -> str:
+        """The conversation that the newest response belongs to; empty while there is none."""
+        ...
+
     def start(self, call: CallContext, media_format: MediaFormat) -> None:
         """Begin to connect; audio both ways is in `media_format`. A history in `call` is replayed as text."""
         ...

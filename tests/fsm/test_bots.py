@@ -23,7 +23,7 @@ def load(folder: Path, text: str, **options: Any) -> Bots:
 def test_the_bundled_bots_serve_every_number() -> None:
     bots = load_bots(None, REAL, agents=AGENTS)
 
-    assert sorted(bots.by_name) == ["default", "demo"]
+    assert sorted(bots.by_name) == ["default", "demo", "listener"]
     assert bots.find(called="+49301234567").name == "default"
     assert bots.find(called="+49301234567", bot="demo").settings.name == "demo"
     assert bots.find(bot="nobody").name == "default"

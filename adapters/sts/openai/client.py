@@ -80,6 +80,11 @@ class OpenAiClient:
         """The response that the model is making now."""
         return self._conversation.active_response_id if self._conversation else None
 
+    @property
+    def conversation_id(self) -> str:
+        """The conversation that the newest response belongs to; empty while there is none."""
+        return self._conversation.conversation_id if self._conversation else ""
+
     def start(self, call: CallContext, media_format: MediaFormat) -> None:
         """Begin to connect; again, or once closed, does nothing.
 

@@ -162,7 +162,9 @@ def _transcription_failed(body: Mapping[str, Any]) -> e.Event:
 
 def _response_created(body: Mapping[str, Any]) -> e.Event:
     response = _object(body, "response")
-    return e.ResponseCreated(_text(response, "id"), _object_or_nothing(response, "metadata"))
+    return e.ResponseCreated(
+        _text(response, "id"), _object_or_nothing(response, "metadata"), _text_or_nothing(response, "conversation_id")
+    )
 
 
 def _item_done(body: Mapping[str, Any]) -> e.Event:

@@ -67,6 +67,11 @@ class Conversation:
         """The response that is being made now."""
         return self._responses.active_id
 
+    @property
+    def conversation_id(self) -> str:
+        """The conversation that the newest response belongs to."""
+        return self._responses.conversation_id
+
     # -- sessions ---------------------------------------------------------------------------------
 
     def adopt(self, session: ModelSession) -> None:

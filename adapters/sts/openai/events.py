@@ -102,6 +102,7 @@ class ResponseCreated:
 
     response_id: str
     metadata: Mapping[str, Any]
+    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,8 @@ class Responses:
         called: Callable[[ToolCall], None],
         give_up: Callable[[str], None],
     ) -> None:
+        self.conversation_id = ""
+        """Of the newest response of ours."""
         self._reports = reports
         self._clock = clock
         self._config = config
@@ -169,6 +171,7 @@ class Responses:
             self._send(e.CancelResponse(event.response_id))
             return
         reply.response_id = event.response_id
+        self.conversation_id = event.conversation_id
         if reply.cancelled:
             self._cancel_now(reply)
         else:

@@ -161,6 +161,7 @@ class FakeClient:
         self.events = events
         self.usable = False
         self.active_response_id: str | None = None
+        self.conversation_id = ""
         self.appended: list[str] = []
         self.log: list[str] = []
         self.truncated: list[tuple[str, int]] = []

@@ -62,6 +62,32 @@ async def test_ten_seconds_are_kept_and_what_is_older_is_dropped_and_counted() -
     await call.line.aclose()
 
 
+async def test_what_the_caller_sends_is_counted_in_milliseconds_whatever_the_format() -> None:
+    call = Call()
+    call.offer()
+    for n in range(7):
+        call.caller.on_audio(pcmu(20), 20 * n)
+    call.caller.on_audio(pcmu(13), 140)
+    kept = call.line.received_ms
+    call.connect_rest()
+    call.caller.on_audio(pcmu(20), 153)
+
+    assert kept == 153
+    assert call.line.received_ms == 173
+    await call.line.aclose()
+
+
+async def test_what_the_caller_sends_goes_on_being_counted_on_another_socket() -> None:
+    call = Call()
+    call.offer()
+    call.caller.on_audio(pcmu(20), 0)
+    call.leg = call.offer(FakeLeg("MZ2", media_format=MediaFormat("pcm16", 8000)))
+    call.caller.on_audio(pcmu(20), 0)
+
+    assert call.line.received_ms == 30
+    await call.line.aclose()
+
+
 async def test_audio_that_was_kept_in_another_format_is_not_sent() -> None:
     call = Call()
     call.offer()

@@ -45,6 +45,16 @@ async def test_reply_is_told_at_its_first_audio_and_when_it_was_heard_to_its_end
     assert call.only(PlaybackFinished).item_id == "item_1"
 
 
+async def test_reply_tells_the_conversation_that_it_belongs_to() -> None:
+    call = Call().connect()
+    call.client.conversation_id = "conv_1"
+    call.ask()
+    call.client.speak(20)
+
+    assert call.only(ReplyStarted).conversation_id == "conv_1"
+    await call.line.aclose()
+
+
 async def test_audio_is_cut_into_pieces_of_sixty_milliseconds_and_nothing_is_lost() -> None:
     call = Call().connect()
     whole = base64.b64encode(bytes(range(256)) * 5).decode()

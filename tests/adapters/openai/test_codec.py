@@ -71,6 +71,11 @@ def received(body: dict[str, Any]) -> e.Event:
             e.ResponseCreated("resp_1", {"purpose": "greeting"}),
         ),
         ({"type": "response.created", "response": {"id": "r", "metadata": None}}, e.ResponseCreated("r", {})),
+        (
+            {"type": "response.created", "response": {"id": "r", "conversation_id": "conv_1"}},
+            e.ResponseCreated("r", {}, "conv_1"),
+        ),
+        ({"type": "response.created", "response": {"id": "r", "conversation_id": None}}, e.ResponseCreated("r", {})),
         (DELTA, e.AudioDelta("resp_2", "item_a2", "f39/fw==")),
         (
             {"type": "response.output_audio_transcript.delta", "response_id": "r", "item_id": "i", "delta": "Hi"},
