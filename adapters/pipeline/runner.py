@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_hex
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from adapters.calls.contract import Line
+from adapters.calls.lines import fold
 from adapters.pipeline.contract import OverCall, Stage
 from adapters.pipeline.results import Result, Results
 from adapters.stores.contract import SessionStore, StoreAway
@@ -24,9 +24,6 @@ __all__ = ["Limits", "LocalRunner"]
 log = logging.getLogger(__name__)
 _PAGE = 1000  # entries of a log that are read at once
 _REMEMBERED = 1000  # runs whose end is known for whoever asks late
-
-Fold = Callable[[Sequence[Mapping[str, Any]]], Sequence[Line]]
-"""Makes what was said of a call's journal records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +59,6 @@ class LocalRunner:
         stages: Sequence[Stage],
         results: Results,
         *,
-        fold: Fold,
         clock: Clock,
         limits: Limits | None = None,
     ) -> None:
@@ -70,7 +66,6 @@ class LocalRunner:
         self._store = store
         self._stages = tuple(stages)
         self._results = results
-        self._fold = fold
         self._clock = clock
         self._limits = limits or Limits()
         self._room = asyncio.Semaphore(self._limits.at_once)
@@ -139,7 +134,7 @@ class LocalRunner:
         while page := await self._store.log(call_id, after=last, limit=_PAGE):
             records += [orjson.loads(entry.record) for entry in page]
             last = page[-1].version
-        lines = tuple(self._fold(records))
+        lines = tuple(fold(records, kept.head.created_at))
         return OverCall(
             call_id=call_id,
             document=orjson.loads(kept.document) if kept.document else {},
@@ -166,6 +161,7 @@ class LocalRunner:
                 await asyncio.sleep(wait)
             else:
                 self.done += 1
+                log.info("stage_done", extra={"call_id": call.call_id, "stage": stage.name, "attempt": attempt})
                 return True
         raise AssertionError("the last attempt has returned")
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from adapters.calls.contract import Line
 from adapters.pipeline.contract import OverCall
 from adapters.stores.contract import Entry, Head, Kept, SessionStore, StoreAway
 
-__all__ = ["Counting", "Shelf", "a_shelf", "fold"]
-
-
-def fold(records: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """Return one line for each message of the records."""
-    return [Line(role=said["role"], text=said["text"]) for record in records for said in record.get("said", ())]
+__all__ = ["Counting", "Shelf", "a_shelf"]
 
 
 class Shelf(SessionStore):
@@ -34,7 +27,8 @@ class Shelf(SessionStore):
         """Keep a call in which this was said, one text a step; its outbox waits."""
         log = self.logs.setdefault(call_id, [])
         for text in texts:
-            record = {"seq": len(log) + 1, "said": [{"role": "caller", "text": text}]}
+            said = [{"role": "caller", "text": text}]
+            record = {"seq": len(log) + 1, "at": 1.0, "event": "user.transcript", "data": {}, "said": said}
             log.append(Entry(len(log) + 1, 1, orjson.dumps(record)))
         self.waiting[call_id] = None
 

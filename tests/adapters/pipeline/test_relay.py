@@ -22,7 +22,7 @@ from fsm.options import Options
 from fsm.session import Session
 from fsm.triggers import Trigger, UserTranscript
 from handlers import REGISTRY
-from tests.adapters.pipeline.kept import Counting, Shelf, a_shelf, fold
+from tests.adapters.pipeline.kept import Counting, Shelf, a_shelf
 from tests.fakes import elapse, fake_ports
 from tests.fsm.running import END, a_machine
 
@@ -56,7 +56,7 @@ class Desk:
 
     def __init__(self, folder: Path, shelf: Shelf, stage: Counting, interval: float) -> None:
         self.shelf, self.stage, self.journal = shelf, stage, Gate()
-        self.runner = LocalRunner(shelf, [stage], Results(folder), fold=fold, clock=LoopClock())
+        self.runner = LocalRunner(shelf, [stage], Results(folder), clock=LoopClock())
         self.relay = Relay(shelf, self.runner, self.journal, interval=interval)
 
     async def call(self, *triggers: Trigger, entry: str = "[hand_over]", answered: bool = True) -> Session:

@@ -14,12 +14,12 @@ from adapters.pipeline.results import Results
 from adapters.pipeline.runner import Limits, LocalRunner
 from adapters.pipeline.stages import TranscriptFile
 from fsm.clock import LoopClock
-from tests.adapters.pipeline.kept import Counting, Shelf, a_shelf, fold
+from tests.adapters.pipeline.kept import Counting, Shelf, a_shelf
 from tests.fakes import elapse
 
 
 def a_runner(shelf: Shelf, folder: Path, *stages: Stage, **limits: Any) -> LocalRunner:
-    return LocalRunner(shelf, stages, Results(folder), fold=fold, clock=LoopClock(), limits=Limits(**limits))
+    return LocalRunner(shelf, stages, Results(folder), clock=LoopClock(), limits=Limits(**limits))
 
 
 async def done(runner: LocalRunner, call_id: str, *, again: bool = False) -> bool:
