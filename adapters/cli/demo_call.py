@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.bootstrap import Application, build
+from adapters.call_folder import call_folder
 from adapters.diagram.svg import svg
 from adapters.http.server import DrainingServer, bind
 from adapters.media.recorder import CallRecorder
 from adapters.settings import Settings
 from adapters.simulators.realtime import RealtimePeer
 from adapters.simulators.scenario import Result, Scenario, load_scenario, run_scenario
-from adapters.telemetry.journal_files import call_folder
 from adapters.telemetry.terminal import Terminal, wants_colour
 from fsm.bots import load_bots
 from fsm.observe import Observer

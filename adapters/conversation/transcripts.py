@@ -8,7 +8,7 @@ from threading import Thread
 
 import orjson
 
-from adapters.telemetry.journal_files import call_folder
+from adapters.call_folder import call_folder
 from fsm.context import CallContext
 from fsm.history import Message
 from fsm.observe import Observer

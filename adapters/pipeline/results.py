@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import orjson
 
-from adapters.telemetry.journal_files import call_folder
+from adapters.call_folder import call_folder
 
 __all__ = ["Result", "Results", "write_atomically"]
 

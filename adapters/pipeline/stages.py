@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
+from adapters.call_folder import call_folder
 from adapters.pipeline.contract import OverCall
 from adapters.pipeline.results import write_atomically
-from adapters.telemetry.journal_files import call_folder
 
 __all__ = ["TranscriptFile"]
 

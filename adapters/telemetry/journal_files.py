@@ -7,14 +7,13 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
+from adapters.call_folder import call_folder
 from fsm.journal import effects_record, step_record
 from fsm.observe import Effect, Journal
 from fsm.session import Session
@@ -23,15 +22,6 @@ from fsm.step import Step
 __all__ = ["JournalFiles", "call_folder"]
 
 log = logging.getLogger(__name__)
-_LONGEST_NAME = 160  # characters; file systems take 255 bytes
-
-
-def call_folder(folder: Path, call_id: str) -> Path:
-    """Return where a call's files lie. A call id comes from outside: it never names a place elsewhere."""
-    name = (quote(call_id, safe="") or "_").replace(".", "%2E")
-    if len(name) > _LONGEST_NAME:
-        name = f"{name[:_LONGEST_NAME]}-{sha256(name.encode()).hexdigest()[:32]}"
-    return folder / name
 
 
 class JournalFiles(Journal):

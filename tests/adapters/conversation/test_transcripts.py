@@ -7,8 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from adapters.call_folder import call_folder
 from adapters.conversation.transcripts import TranscriptFiles
-from adapters.telemetry.journal_files import call_folder
 from fsm.clock import LoopClock
 from fsm.context import CallContext
 from fsm.history import Message
