@@ -99,6 +99,8 @@ class CallContext:
     """Wishes that were understood, newest last: `{"intent", "confidence", "item_id"}`."""
     question: str = ""
     """What an agent asked and the caller has not answered yet."""
+    interrupted: str = ""
+    """The wish whose agent ended with the line, until the caller has been told; it is never run again by itself."""
     progress: Mapping[str, Any] = field(default_factory=_nothing)
     tool_calls: tuple[t.ToolCall, ...] = ()
     """Function calls that have no output yet."""
@@ -197,6 +199,8 @@ def _renewed(call: CallContext, trigger: t.StsRenewed) -> CallContext:
 
 
 def _reply_started(call: CallContext, trigger: t.ReplyStarted) -> CallContext:
+    if call.interrupted and trigger.purpose == "pick_up":
+        call = changed(call, interrupted="")  # the caller hears of it
     if trigger.response_id == call.response_id:
         return call
     conversation = trigger.conversation_id or call.conversation_id

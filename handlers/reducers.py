@@ -167,8 +167,15 @@ def update_context(call: CallContext, trigger: SessionConfigured | AgentProgress
 
 
 def settle_agent(call: CallContext, trigger: Trigger) -> CallContext:
-    """Forget the errand of an agent that is over: its question, and what it still needed."""
-    return changed(call, question="", agent_type="", missing=())
+    """Forget the errand of an agent that is over: its question, and what it still needed.
+
+    One that the loss of the line has cut is given up: the caller is told, and may ask again.
+    """
+    settled = changed(call, question="", agent_type="", missing=())
+    if isinstance(trigger, CallLost):
+        tool = call.tool_calls[-1].tool if call.tool_calls else ""
+        return changed(settled, interrupted=tool or call.intent or "something")
+    return settled
 
 
 def settle_tools(call: CallContext, trigger: Trigger) -> CallContext:

@@ -27,11 +27,21 @@ def greet(session: Session, trigger: Trigger) -> None:
 
 
 def pick_up(session: Session, trigger: Trigger) -> None:
-    """Go on after an interruption, without a second greeting; greet if the model is merely late."""
+    """Go on after an interruption, without a second greeting; greet if the model is merely late.
+
+    What an agent was doing is never done twice by itself: the caller hears that it was given up.
+    """
     if not session.context.resumed_count:
         greet(session, trigger)
         return
-    say(session, "pick_up", "Say in one short sentence that the line was interrupted, and go on where you were.")
+    if errand := session.context.interrupted:
+        task = (
+            f"Say in one or two short sentences that the line was interrupted, that the caller's request ({errand}) was "
+            "given up because of that and is not being worked on any more, and that the caller may ask for it again."
+        )
+    else:
+        task = "Say in one short sentence that the line was interrupted, and go on where you were."
+    say(session, "pick_up", task)
 
 
 def answer(session: Session, trigger: Trigger) -> None:

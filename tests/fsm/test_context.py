@@ -56,6 +56,14 @@ def test_only_a_socket_with_proof_becomes_the_calls() -> None:
     assert after(replace(foreign, proof=True, media_format="pcm")) == replace(CALL, stream_id="MZ9", media_format="pcm")
 
 
+def test_an_interrupted_errand_is_known_until_the_caller_hears_of_it() -> None:
+    call = replace(CALL, interrupted="order_status")
+
+    assert after(t.ReplyStarted(response_id="r1", purpose="answer"), call=call).interrupted == "order_status"
+    assert after(t.CallLost(can_return=True), call=call).interrupted == "order_status"
+    assert after(t.ReplyStarted(response_id="r2", purpose="pick_up"), call=call).interrupted == ""
+
+
 def test_model_sessions_and_responses_are_known_by_their_ids() -> None:
     call = after(t.StsReady(session_id="s1"), t.StsRenewed(session_id="s2"), t.ReplyStarted(response_id="r1"))
 

@@ -146,6 +146,17 @@ def test_caller_who_comes_back_is_not_greeted_twice() -> None:
     assert "interrupted" in instructions
 
 
+def test_caller_who_comes_back_hears_that_an_errand_was_given_up() -> None:
+    call = a_call(resumed_count=1, interrupted="order_status")
+
+    speech.pick_up(call, ANY)
+
+    [(_, purpose, instructions)] = call.did
+    assert purpose == "pick_up"
+    assert "request (order_status) was given up" in instructions
+    assert "may ask for it again" in instructions
+
+
 def test_model_that_is_late_still_greets() -> None:
     call = a_call(bot=BOT)
 

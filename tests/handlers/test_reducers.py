@@ -200,6 +200,23 @@ def test_agent_that_is_over_leaves_no_question() -> None:
     assert reducers.settle_agent(call, AgentFailed()) == replace(CALL, intent="order_status")
 
 
+@pytest.mark.parametrize(
+    ("facts", "errand"),
+    [
+        ({"intent": "order_status"}, "order_status"),
+        ({"intent": "order_status", "tool_calls": (ToolCall(call_id="c1", tool="weather"),)}, "weather"),
+        ({}, "something"),
+    ],
+    ids=["intent", "function call", "unnamed"],
+)
+def test_agent_whose_line_is_lost_is_given_up_and_that_is_remembered(facts: dict[str, Any], errand: str) -> None:
+    call = replace(CALL, question="Which?", agent_type="orders", **facts)
+
+    after = reducers.settle_agent(call, CallLost(can_return=True))
+
+    assert (after.interrupted, after.question, after.agent_type) == (errand, "", "")
+
+
 PENDING = replace(
     CALL,
     tool_calls=(ToolCall(call_id="c1", tool="orders"), ToolCall(call_id="c2", tool="weather")),
