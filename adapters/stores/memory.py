@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from heapq import nlargest
+from itertools import islice, pairwise
 
 from adapters.stores.contract import Claim, Commit, Entry, Head, Kept, Outcome, Page, StoreCounts
 from adapters.stores.rules import (
@@ -42,8 +43,8 @@ class _Log:
         return version + len(self.records) - index
 
     def after(self, version: int) -> Iterator[Entry]:
-        ends = [index for index, _, _ in self.runs[1:]] + [len(self.records)]
-        for (index, first, fence), end in zip(self.runs, ends, strict=True):
+        end_of_all = (len(self.records), 0, 0)
+        for (index, first, fence), (end, _, _) in pairwise([*self.runs, end_of_all]):
             for at in range(index + max(0, version + 1 - first), end):
                 yield Entry(first + at - index, fence, self.records[at])
 
@@ -255,7 +256,7 @@ class MemoryStore:
     async def log(self, call_id: str, *, after: int = 0, limit: int = 1000) -> list[Entry]:
         call = self._calls.get(call_id)
         entries = call.log.after(after) if call else iter(())
-        return [entry for _, entry in zip(range(limit), entries, strict=False)]
+        return list(islice(entries, limit))
 
     async def list_active(self) -> list[str]:
         live = ((head.created_at, call_id) for call_id, _, head in self._all() if not head.over)
