@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from fsm.context import EMPTY, BotSettings, CallContext, changed
+from fsm.context import EMPTY, BotSettings, CallContext
 from fsm.errors import CallchartError
 from fsm.stored import StoredCall
 
@@ -108,8 +108,11 @@ def read_document(said: Mapping[str, Any], bot: Callable[[str, str], BotSettings
     try:
         facts = {key: said[key] for key in _PLAIN if key in said}
         facts |= {"call_id": said["call_id"], "tool_calls": said["function_calls"]}
-        facts |= {"instructions": said["job_configuration"]["instructions"], "voice": said["job_configuration"]["voice"]}
-        context = _CONTEXT.validate_python(facts)
+        facts |= {
+            "instructions": said["job_configuration"]["instructions"],
+            "voice": said["job_configuration"]["voice"],
+        }
+        facts |= {"bot": bot(said["bot"], str(facts.get("called", ""))), "created_at": timestamp(said["created_at"])}
         chart = said["chart"]
         return StoredCall(
             chart_id=chart["id"],
@@ -119,9 +122,7 @@ def read_document(said: Mapping[str, Any], bot: Callable[[str, str], BotSettings
             seq=said["seq"],
             visits=said["visits"],
             timers=tuple((node, key, float(left)) for node, key, left in said["timers"]),
-            context=changed(
-                context, bot=bot(said["bot"], context.called), created_at=timestamp(said["created_at"])
-            ),
+            context=_CONTEXT.validate_python(facts),
         )
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise CallchartError(f"call {name}: its document cannot be read: {type(error).__name__}: {error}") from error
