@@ -1,13 +1,15 @@
-"""Where carriers bring calls: one line and one session per call id, and who may take over which.
+"""The calls of this node: one line and one session per call id, and who may take over which.
 
 The chart decides what a call does; this decides only which call a socket belongs to, and whether it has the right to.
+Calls that are kept, or that another node has, are not its business: see `ownership/desk.py`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from adapters.carriers.contract import Leg, LegEvents
 from adapters.media.clips import Clips
@@ -15,18 +17,25 @@ from adapters.media.line import Line, Recorder
 from adapters.sts.contract import StsClient, StsEvents
 from fsm.clock import Clock, TimerHandle
 from fsm.compile import Machine
-from fsm.context import BotSettings, CallContext
+from fsm.context import EMPTY, BotSettings, CallContext
 from fsm.manager import SessionManager, Slot
 from fsm.observe import Journal, Observer
 from fsm.options import Options
 from fsm.ports import AgentPort, CallPorts, FrontPort, IntentPort, TranscriptPort
 from fsm.session import Session
 from fsm.step import Step
+from fsm.stored import StoredCall
 from fsm.triggers import CallEnded, CallLost, CallOverLimit, CallResumed, CallStarted, Trigger, Usage
 
-__all__ = ["Outside", "Switchboard"]
+__all__ = ["Choose", "Outside", "Switchboard"]
 
 log = logging.getLogger(__name__)
+
+
+class Choose(Protocol):
+    """Gives the machine and the settings of the bot of this name, or else of the one that serves the number."""
+
+    def __call__(self, called: str, bot: str = "") -> tuple[Machine, BotSettings]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +59,8 @@ class _Entry:
 
     line: Line
     connected: bool = False
+    spent: float = 0.0
+    """Seconds that the call had lasted when it came here."""
     limit: TimerHandle | None = None
     too_dear: bool = False
 
@@ -58,12 +69,15 @@ class _Entry:
 class _Ports(CallPorts):
     line: Line
 
+    def audio(self) -> Mapping[str, Any]:
+        return {"received_seconds": self.line.received_ms / 1000, "dropped_frames": self.line.dropped_frames}
+
     async def aclose(self) -> None:
         await self.line.aclose()
 
 
 class Switchboard(Observer):
-    """A `CallDesk` (adapters/carriers/contract.py) over a `SessionManager`.
+    """Admits calls and brings them their sockets, over a `SessionManager`.
 
     Args:
         choose: the machine and the bot of a called number.
@@ -74,7 +88,7 @@ class Switchboard(Observer):
         self,
         *,
         clock: Clock,
-        choose: Callable[[str], tuple[Machine, BotSettings]],
+        choose: Choose,
         outside: Outside,
         observers: tuple[Observer, ...] = (),
         journal: Journal | None = None,
@@ -89,37 +103,78 @@ class Switchboard(Observer):
         self._outside = outside
         self._entries: dict[str, _Entry] = {}
 
-    # -- CallDesk --------------------------------------------------------------------------------
+    # -- what a carrier brings -------------------------------------------------------------------
 
-    def announce(self, call_id: str, *, carrier: str, caller: str, called: str) -> bool:
-        if self.manager.get(call_id) is not None:
-            return True
+    def announce(self, call_id: str, *, carrier: str, caller: str, called: str) -> Session | None:
+        """Reserve a slot for a call that is coming, and return it; None: there is none, or the process drains."""
+        session = self.manager.get(call_id)
+        if session is not None:
+            return session
         if not self.manager.has_room():
             log.info("call_refused", extra={"call_id": call_id, "carrier": carrier})
-            return False
-        self._open(call_id, carrier, caller, called, admitted=True)
-        return True
+            return None
+        return self._open(call_id, carrier, caller, called, admitted=True)
 
-    def connect(self, leg: Leg, started: CallStarted, *, call_id: str, proof: bool) -> LegEvents | None:
+    def create(self, call_id: str, *, bot: str, metadata: Mapping[str, Any]) -> Session | None:
+        """Begin a call without a carrier, whose words come by API; None: no slot is free, or the process drains.
+
+        Args:
+            bot: its name; see `Choose`. Its chart is one that listens.
+        """
+        if not self.manager.has_room():
+            return None
+        session = self._open(call_id, "api", "", "", admitted=True, bot=bot, metadata=metadata)
+        session.post(CallStarted(carrier="api"))
+        return session
+
+    def connect(
+        self, leg: Leg, started: CallStarted, *, call_id: str, proof: bool, room: bool = True
+    ) -> LegEvents | None:
+        """Bring a call its media socket; see `CallDesk.connect`.
+
+        Args:
+            room: whether a call that is new may be admitted as far as all nodes are concerned.
+        """
         session = self.manager.get(call_id)
         if session is None:
-            return self._first(leg, started, call_id)
+            return self._first(leg, started, call_id, room=room and self.manager.has_room())
         entry = self._entries[call_id]
         if session.closed or (entry.connected and not proof):
             log.warning("socket_refused", extra={"call_id": call_id, "carrier": leg.carrier})
             return None
         events = entry.line.offer(leg, can_return=leg.can_return)
-        if entry.connected:
-            media_format = started.media_format
-            session.post(
-                CallResumed(carrier=leg.carrier, stream_id=leg.stream_id, media_format=media_format, proof=True)
-            )
-        else:
-            entry.connected = True
-            session.post(started)
+        session.post(_again(leg, started, proof=True) if entry.connected else started)
+        entry.connected = True
         return events
 
+    def reopen(self, kept: StoredCall, lost: CallLost, *, spent: float = 0.0) -> Session:
+        """Go on with a call that was kept, first of all with the loss of its carrier. It takes no slot.
+
+        Args:
+            spent: seconds that it has lasted, without those in which no server ran.
+
+        Raises:
+            CallchartError: its chart has no such state any more.
+        """
+        return self._reopen(kept, lost, spent, admitted=False)
+
+    def resume(
+        self, kept: StoredCall, leg: Leg, started: CallStarted, *, proof: bool, spent: float = 0.0
+    ) -> tuple[Session, LegEvents]:
+        """Go on with a call that was kept and whose carrier is back with `leg`; never refused for want of a slot.
+
+        Raises:
+            CallchartError: its chart has no such state any more.
+        """
+        session = self._reopen(kept, CallLost(can_return=True), spent, admitted=True)  # it has returned already
+        entry = self._entries[session.call_id]
+        entry.connected = True
+        events = entry.line.offer(leg, can_return=leg.can_return)
+        session.post(_again(leg, started, proof=proof) if kept.context.answered else started)
+        return session, events
+
     def post(self, call_id: str, trigger: Trigger) -> bool:
+        """Tell a call what happened; False if it is not here, or closed."""
         session = self.manager.get(call_id)
         if session is None or session.closed:
             return False
@@ -127,10 +182,6 @@ class Switchboard(Observer):
             trigger = replace(trigger, replies=self._entries[call_id].line.reply_snapshot())
         session.post(trigger)
         return True
-
-    def is_live(self, call_id: str) -> bool:
-        session = self.manager.get(call_id)
-        return session is not None and not session.closed
 
     # -- Observer --------------------------------------------------------------------------------
 
@@ -142,7 +193,8 @@ class Switchboard(Observer):
         longest = session.context.bot.longest_call
         if longest and entry.limit is None and session.context.answered and not session.closed:
             entry.limit = self._clock.call_at(
-                self._clock.now() + longest, lambda: session.post(CallOverLimit(limit="time"))
+                self._clock.now() + max(0.0, longest - entry.spent),
+                lambda: session.post(CallOverLimit(limit="time")),
             )
         largest = session.context.bot.largest_cost
         if largest and not entry.too_dear and step.after.context.usage is not step.before.context.usage:
@@ -158,9 +210,8 @@ class Switchboard(Observer):
 
     # -- making calls ----------------------------------------------------------------------------
 
-    def _first(self, leg: Leg, started: CallStarted, call_id: str) -> LegEvents:
+    def _first(self, leg: Leg, started: CallStarted, call_id: str, *, room: bool) -> LegEvents:
         """A socket whose call no webhook announced: it is admitted, or told that no slot is free."""
-        room = self.manager.has_room()
         session = self._open(call_id, started.carrier, started.caller, started.called, admitted=room)
         entry = self._entries[call_id]
         entry.connected = True
@@ -168,21 +219,45 @@ class Switchboard(Observer):
         session.post(started if room else replace(started, at_capacity=True))
         return events
 
-    def _open(self, call_id: str, carrier: str, caller: str, called: str, *, admitted: bool) -> Session:
-        machine, bot = self._choose(called)
+    def _reopen(self, kept: StoredCall, lost: CallLost, spent: float, *, admitted: bool) -> Session:
+        context = kept.context
+        machine, bot = self._choose(context.called, context.bot.name)
+        session = self.manager.open(
+            machine,
+            context,
+            lambda session, slot: self._ports(session, slot, bot),
+            admitted=admitted,
+            kept=(kept, lost),
+        )
+        self._entries[context.call_id].spent = spent
+        return session
+
+    def _open(
+        self,
+        call_id: str,
+        carrier: str,
+        caller: str,
+        called: str,
+        *,
+        admitted: bool,
+        bot: str = "",
+        metadata: Mapping[str, Any] = EMPTY,
+    ) -> Session:
+        machine, settings = self._choose(called, bot)
         context = CallContext(
             call_id=call_id,
             carrier=carrier,
             caller=caller,
             called=called,
-            bot=bot,
-            language=bot.language,
+            bot=settings,
+            language=settings.language,
+            metadata=metadata,
             created_at=self._clock.wall(),
         )
         return self.manager.open(
             machine,
             context,
-            lambda session, slot: self._ports(session, slot, bot),
+            lambda session, slot: self._ports(session, slot, settings),
             admitted=admitted,
         )
 
@@ -209,3 +284,7 @@ class Switchboard(Observer):
             fronts=self._outside.fronts,
             slot=slot,
         )
+
+
+def _again(leg: Leg, started: CallStarted, *, proof: bool) -> CallResumed:
+    return CallResumed(carrier=leg.carrier, stream_id=leg.stream_id, media_format=started.media_format, proof=proof)

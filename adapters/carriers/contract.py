@@ -8,11 +8,11 @@ JSON, so that a payload is spliced from envelope to envelope.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from fsm.triggers import CallStarted, Trigger
 
-__all__ = ["CallDesk", "Leg", "LegEvents", "MediaFormat"]
+__all__ = ["Announced", "CallDesk", "Leg", "LegEvents", "MediaFormat"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +95,30 @@ class Leg(Protocol):
         ...
 
 
+Announced: TypeAlias = Literal["welcome", "busy", "over"]
+"""What is answered to a webhook that announces a call: no slot is free, or it has ended already."""
+
+
 class CallDesk(Protocol):
-    """Where carriers bring calls: the process's calls, seen from a webhook or a media socket."""
+    """Where carriers bring calls: those of all nodes, seen from a webhook or a media socket of one.
 
-    def announce(self, call_id: str, *, carrier: str, caller: str, called: str) -> bool:
-        """A webhook says that a call is coming: reserve a slot. False: no slot is free, or the process drains.
+    A call that is on this node is decided at once; for another one the store is asked, at most for seconds.
+    """
 
-        Announced again, or already running, changes nothing and is True.
+    async def announce(self, call_id: str, *, carrier: str, caller: str, called: str) -> Announced:
+        """A webhook says that a call is coming: reserve a slot. `busy`: no slot is free, or the process drains.
+
+        Announced again, or already running, changes nothing and is `welcome`.
         """
         ...
 
-    def connect(self, leg: Leg, started: CallStarted, *, call_id: str, proof: bool) -> LegEvents | None:
+    async def connect(
+        self, leg: Leg, started: CallStarted, *, call_id: str, proof: bool, again: bool = False
+    ) -> LegEvents | None:
         """Bring a call's media socket: its first starts the call, a later one takes over if it has `proof`.
+
+        Args:
+            again: the carrier brings back a call that has had a socket: it never begins anew.
 
         Returns:
             Who hears the leg's events, or None: refused, and the endpoint closes the socket (1008). A call that finds
@@ -114,13 +126,17 @@ class CallDesk(Protocol):
         """
         ...
 
-    def post(self, call_id: str, trigger: Trigger) -> bool:
+    async def post(self, call_id: str, trigger: Trigger) -> bool:
         """Tell a call what happened; False if there is no such call, or it is closed.
 
         `call.ended` for a call that is only announced gives its slot back.
         """
         ...
 
-    def is_live(self, call_id: str) -> bool:
-        """Whether the call exists and has not closed."""
+    async def is_live(self, call_id: str) -> bool:
+        """Whether the call exists, has not closed, and may have a socket again."""
+        ...
+
+    async def transfer_target(self, call_id: str) -> str:
+        """Return whom another node wants a call to be transferred to; empty if none does."""
         ...

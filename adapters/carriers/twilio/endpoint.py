@@ -68,18 +68,8 @@ class TwilioMedia:
     async def _bring(self, started: Started, codec: TwilioCodec, receive: Receive, send: Send) -> None:
         """Bring a stream to the desk, and serve it until it is gone."""
         call_id = started.call_sid
-        shows_token = self._calls.is_token(call_id, started.parameters.get("token", ""))
         leg = TwilioLeg(started, codec, self._calls, self._config)
-        events = None
-        if not self._calls.is_over(call_id):
-            call = self._calls.get(call_id)
-            trigger = call_started(started, caller=call.caller if call else "", called=call.called if call else "")
-            if shows_token and call is None:  # our TwiML, from before a restart or from another node
-                call = self._calls.see(call_id, caller=trigger.caller, called=trigger.called)
-            if call is not None:
-                call.connected = True
-            proof = shows_token or bool(self._config.auth_token)
-            events = self._desk.connect(leg, trigger, call_id=call_id, proof=proof)
+        events = None if self._calls.is_over(call_id) else await self._connect(leg, started)
         if events is None:
             _log.warning("socket_refused", extra={"carrier": CARRIER, "call_id": call_id, "why": "desk"})
             leg.gone()
@@ -87,6 +77,24 @@ class TwilioMedia:
             await _close(send, POLICY, "refused")
             return
         await self._serve(leg, codec, events, receive, send)
+
+    async def _connect(self, leg: TwilioLeg, started: Started) -> LegEvents | None:
+        """Ask the desk. What comes meanwhile waits in the server's queue."""
+        call_id, own = started.call_sid, started.parameters
+        shows_token = self._calls.is_token(call_id, own.get("token", ""))
+        call = self._calls.get(call_id)
+        trigger = call_started(started, caller=call.caller if call else "", called=call.called if call else "")
+        is_news = shows_token and call is None  # our TwiML, from before a restart or from another node
+        if is_news:
+            call = self._calls.see(call_id, caller=trigger.caller, called=trigger.called)
+        if call is not None:
+            call.connected = True
+        proof = shows_token or bool(self._config.auth_token)
+        again = shows_token and bool(own.get("again"))
+        events = await self._desk.connect(leg, trigger, call_id=call_id, proof=proof, again=again)
+        if events is None and is_news:
+            self._calls.forget(call_id)
+        return events
 
     async def _serve(self, leg: TwilioLeg, codec: TwilioCodec, events: LegEvents, receive: Receive, send: Send) -> None:
         reason = _End("the server stops")

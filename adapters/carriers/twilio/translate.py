@@ -11,8 +11,9 @@ __all__ = ["CARRIER", "MEDIA_FORMAT", "OUR_PARAMETERS", "call_started", "status_
 
 CARRIER = "twilio"
 MEDIA_FORMAT = "pcmu/8000"
-OUR_PARAMETERS = ("token", "caller", "called")
-"""What our TwiML puts into a stream's parameters. The token is a secret and stays out of the call."""
+OUR_PARAMETERS = ("token", "caller", "called", "again")
+"""What our TwiML puts into a stream's parameters. The token is a secret and stays out of the call; `again`: the call
+has had a stream before."""
 
 _OVER = {
     "completed": "caller_hung_up",

@@ -26,7 +26,8 @@ from adapters.carriers.twilio.calls import TwilioCalls
 from adapters.carriers.twilio.config import TwilioConfig
 from adapters.carriers.twilio.signature import Request, base_url, is_signed
 from adapters.carriers.twilio.translate import CARRIER, status_trigger
-from fsm.triggers import CallTransferred
+from fsm.errors import PortError
+from fsm.triggers import CallEnded, CallTransferred
 
 __all__ = ["STATUS_PATH", "VOICE_PATHS", "routes"]
 
@@ -39,7 +40,7 @@ _CALL_SID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _log = logging.getLogger(__name__)
 
 Fields: TypeAlias = Mapping[str, str]
-Answer: TypeAlias = Callable[[str, Fields, str], Response]
+Answer: TypeAlias = Callable[[str, Fields, str], Awaitable[Response]]
 
 
 class _RefusedError(Exception):
@@ -68,46 +69,62 @@ class _Webhooks:
             except _RefusedError as refused:
                 _log.info("webhook_refused", extra={"carrier": CARRIER, "path": http.url.path, "why": refused.message})
                 return PlainTextResponse(refused.message + "\n", status_code=refused.status)
-            return answer(call_id, fields, base)
+            return await answer(call_id, fields, base)
 
         return endpoint
 
-    def voice(self, call_id: str, fields: Fields, base: str) -> Response:
+    async def voice(self, call_id: str, fields: Fields, base: str) -> Response:
         """A call comes in."""
         if self._calls.is_over(call_id):
             return _twiml(twiml.hang_up())
         caller, called = fields.get("From", ""), fields.get("To", "")
-        if not self._desk.announce(call_id, carrier=CARRIER, caller=caller, called=called):
-            return _twiml(twiml.busy())
-        self._calls.see(call_id, caller=caller, called=called)
-        return self._connect(call_id, base, caller, called)
+        match await self._desk.announce(call_id, carrier=CARRIER, caller=caller, called=called):
+            case "busy":
+                return _twiml(twiml.busy())
+            case "over":
+                return _twiml(twiml.hang_up())
+            case "welcome":
+                self._calls.see(call_id, caller=caller, called=called)
+                return self._connect(call_id, base, caller, called)
 
-    def after_stream(self, call_id: str, fields: Fields, base: str) -> Response:
+    async def after_stream(self, call_id: str, fields: Fields, base: str) -> Response:
         """The stream of a call has ended: what now?"""
         if (ended := status_trigger(fields.get("CallStatus", ""))) is not None:
-            self._desk.post(call_id, ended)
-            self._calls.end(call_id)
-            return _twiml(twiml.hang_up())
+            return await self._ended(call_id, ended)
         call = self._calls.get(call_id)
+        if call is None and (target := await self._asked_elsewhere(call_id)):
+            call = self._calls.see(call_id)
+            call.transfer_target = target
         if call is not None and call.transfer_target:
             if not call.transferred:
                 call.transferred = True
-                self._desk.post(call_id, CallTransferred())
+                await self._desk.post(call_id, CallTransferred())
             return _twiml(twiml.dial(call.transfer_target))
         leaving = self._calls.is_over(call_id) or (call is not None and call.hanging_up)
-        if self._desk.is_live(call_id) and not leaving:
+        if not leaving and await self._desk.is_live(call_id):
             call = self._calls.see(call_id, caller=fields.get("From", ""), called=fields.get("To", ""))
-            return self._connect(call_id, base, call.caller, call.called)
+            return self._connect(call_id, base, call.caller, call.called, again="1")
         return _twiml(twiml.hang_up())
 
-    def status(self, call_id: str, fields: Fields, base: str) -> Response:
+    async def status(self, call_id: str, fields: Fields, base: str) -> Response:
         """A call has another status. May come before its socket, after its end, or about a call we do not know."""
         if (ended := status_trigger(fields.get("CallStatus", ""))) is not None:
-            self._desk.post(call_id, ended)
-            self._calls.end(call_id)
+            await self._ended(call_id, ended)
         return Response(status_code=204)
 
-    def stream_status(self, call_id: str, fields: Fields, base: str) -> Response:
+    async def _ended(self, call_id: str, ended: CallEnded) -> Response:
+        self._calls.end(call_id)  # first: a socket that comes meanwhile is late
+        await self._desk.post(call_id, ended)
+        return _twiml(twiml.hang_up())
+
+    async def _asked_elsewhere(self, call_id: str) -> str:
+        """Return whom the node that has the call wants dialled; empty if it wants nobody, or nobody that can be."""
+        try:
+            return twiml.dialable(await self._desk.transfer_target(call_id))
+        except PortError:
+            return ""
+
+    async def stream_status(self, call_id: str, fields: Fields, base: str) -> Response:
         """A stream started, stopped or failed. Its socket says the same; only why it failed is said nowhere else."""
         if fields.get("StreamEvent") == "stream-error":
             _log.warning(
@@ -116,9 +133,9 @@ class _Webhooks:
             )
         return Response(status_code=204)
 
-    def _connect(self, call_id: str, base: str, caller: str, called: str) -> Response:
+    def _connect(self, call_id: str, base: str, caller: str, called: str, **more: str) -> Response:
         token = self._calls.token(call_id)
-        return _twiml(twiml.connect(base, {"token": token, "caller": caller, "called": called}))
+        return _twiml(twiml.connect(base, {"token": token, "caller": caller, "called": called, **more}))
 
     async def _checked(self, http: HttpRequest) -> tuple[str, Fields, str]:
         request = Request(http.scope)

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 
-from adapters.carriers.contract import Leg, LegEvents
+from adapters.carriers.contract import Announced, Leg, LegEvents
 from adapters.carriers.twilio.calls import TwilioCalls
 from adapters.carriers.twilio.config import TwilioConfig
 from adapters.carriers.twilio.endpoint import MEDIA_PATHS, media_app
@@ -67,17 +67,30 @@ class FakeDesk:
     has_slots: bool = True
     refuses: bool = False
     live: set[str] = field(default_factory=set)
+    over: set[str] = field(default_factory=set)
+    transfers: dict[str, str] = field(default_factory=dict)
     announced: list[tuple[str, ...]] = field(default_factory=list)
     posted: list[tuple[str, Trigger]] = field(default_factory=list)
     connected: list[tuple[CallStarted, str, bool]] = field(default_factory=list)
+    brought_again: list[str] = field(default_factory=list)
+    slow: asyncio.Event | None = None
+    """Held back until it is set: the store is asked."""
     legs: asyncio.Queue[tuple[Leg, Heard]] = field(default_factory=asyncio.Queue)
 
-    def announce(self, call_id: str, *, carrier: str, caller: str, called: str) -> bool:
+    async def announce(self, call_id: str, *, carrier: str, caller: str, called: str) -> Announced:
         self.announced.append((call_id, carrier, caller, called))
-        return self.has_slots
+        if call_id in self.over:
+            return "over"
+        return "welcome" if self.has_slots else "busy"
 
-    def connect(self, leg: Leg, started: CallStarted, *, call_id: str, proof: bool) -> LegEvents | None:
+    async def connect(
+        self, leg: Leg, started: CallStarted, *, call_id: str, proof: bool, again: bool = False
+    ) -> LegEvents | None:
         self.connected.append((started, call_id, proof))
+        if again:
+            self.brought_again.append(call_id)
+        if self.slow is not None:
+            await self.slow.wait()
         if self.refuses or (call_id in self.live and not proof):
             return None
         self.live.add(call_id)
@@ -85,12 +98,15 @@ class FakeDesk:
         self.legs.put_nowait((leg, heard))
         return heard
 
-    def post(self, call_id: str, trigger: Trigger) -> bool:
+    async def post(self, call_id: str, trigger: Trigger) -> bool:
         self.posted.append((call_id, trigger))
         return call_id in self.live
 
-    def is_live(self, call_id: str) -> bool:
+    async def is_live(self, call_id: str) -> bool:
         return call_id in self.live
+
+    async def transfer_target(self, call_id: str) -> str:
+        return self.transfers.get(call_id, "")
 
 
 @dataclass

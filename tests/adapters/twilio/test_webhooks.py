@@ -75,6 +75,14 @@ async def test_at_capacity_a_caller_hears_busy_and_no_call_is_made() -> None:
         assert len(line.calls) == 0
 
 
+async def test_a_call_that_has_ended_on_another_node_is_hung_up_and_not_told_busy() -> None:
+    async with served(desk=FakeDesk(over={CALL})) as line:
+        answer = await ask(line, "/twilio/voice", FORM)
+
+        assert answer.text == HANG_UP
+        assert len(line.calls) == 0
+
+
 async def test_a_webhook_delivered_twice_is_answered_alike_and_harms_no_stream() -> None:
     async with served() as line:
         first = await ask(line, "/twilio/voice", FORM)
@@ -223,7 +231,7 @@ async def test_a_live_call_whose_stream_broke_is_connected_again() -> None:
         line.desk.live.add(CALL)
         again = await ask(line, "/twilio/after-stream", AFTER)
 
-    assert again.text == first.text
+    assert again.text == first.text.replace("</Stream>", '<Parameter name="again" value="1" /></Stream>')
 
 
 async def test_a_live_call_that_this_process_does_not_remember_is_connected_again() -> None:
@@ -249,7 +257,7 @@ async def test_a_call_that_we_hung_up_is_hung_up_even_if_its_end_is_still_being_
             await leg.hang_up()
         answer = await ask(line, "/twilio/after-stream", AFTER)
 
-        assert line.desk.is_live(CALL)
+        assert await line.desk.is_live(CALL)
         assert answer.text == HANG_UP
 
 
@@ -274,6 +282,23 @@ async def test_a_transfer_dials_and_tells_the_call_once_however_often_twilio_ask
     dial = '<?xml version="1.0" encoding="UTF-8"?><Response><Dial><Number>+15550123</Number></Dial></Response>'
     assert answers == [dial, dial]
     assert line.desk.posted == [(CALL, CallTransferred())]
+
+
+async def test_a_transfer_that_another_node_asked_for_is_dialled_and_the_call_told_once() -> None:
+    async with served(desk=FakeDesk(live={CALL}, transfers={CALL: "+1 555 0123"})) as line:
+        answers = [(await ask(line, "/twilio/after-stream", AFTER)).text for _ in range(2)]
+
+    dial = '<?xml version="1.0" encoding="UTF-8"?><Response><Dial><Number>+15550123</Number></Dial></Response>'
+    assert answers == [dial, dial]
+    assert line.desk.posted == [(CALL, CallTransferred())]
+
+
+async def test_a_transfer_that_cannot_be_dialled_brings_the_caller_back_to_us() -> None:
+    async with served(desk=FakeDesk(live={CALL}, transfers={CALL: "the boss"})) as line:
+        answer = await ask(line, "/twilio/after-stream", AFTER)
+
+    assert "<Connect" in answer.text
+    assert line.desk.posted == []
 
 
 async def test_a_caller_who_leaves_during_a_transfer_rings_nobodys_phone() -> None:

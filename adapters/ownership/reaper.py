@@ -1,0 +1,102 @@
+"""Ends what nobody looks after: calls whose node has died and whose carrier does not come back.
+
+A call is waited for as long as its chart waits for a lost carrier, counted while this node is up: a server's own
+downtime does not count. One that is over and only lacks its closing actions is not waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from adapters.ownership.keeper import Keeper
+from adapters.stores.contract import Kept, SessionStore, StoreAway
+from fsm.clock import Clock
+from fsm.errors import CallchartError
+
+__all__ = ["Reaper"]
+
+log = logging.getLogger(__name__)
+
+
+class Reaper:
+    """Looks at calls without an owner, every `every` seconds, and forgets ended ones every `cleanup_interval`.
+
+    Args:
+        close: ends a call that nobody has; False if that cannot be.
+        window: for how many seconds the carrier of a call is waited for.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        keeper: Keeper,
+        clock: Clock,
+        close: Callable[[str], Awaitable[bool]],
+        window: Callable[[Kept], float],
+        every: float,
+        cleanup_interval: float,
+    ) -> None:
+        self._store = store
+        self._keeper = keeper
+        self._clock = clock
+        self._close = close
+        self._window = window
+        self._every = every
+        self._cleanup_interval = cleanup_interval
+        self._seen: dict[str, float] = {}
+        """Since when each call without an owner has been seen, in the clock's seconds."""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to look; the first time at once."""
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._look_always(), name="reaper"),
+                asyncio.create_task(self._clean_up_always(), name="clean-up"),
+            ]
+
+    async def aclose(self) -> None:
+        """Stop."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def look(self) -> None:
+        """End what has been without an owner for too long. While the store is away, nothing is."""
+        try:
+            left = await self._keeper.ask(self._store.unsettled(), within=self._every)
+            now = self._clock.now()
+            self._seen = {kept.call_id: self._seen.get(kept.call_id, now) for kept in left}
+            for kept in left:
+                if now - self._seen[kept.call_id] >= (0.0 if kept.head.over else self._window(kept)):
+                    await self._end(kept)
+        except StoreAway:
+            self._seen.clear()  # their owners cannot reach it either: they get the whole time to renew
+
+    async def _end(self, kept: Kept) -> None:
+        try:
+            if await self._close(kept.call_id):
+                log.warning("call_orphaned", extra={"call_id": kept.call_id, "owner": kept.owner})
+        except StoreAway:
+            raise
+        except CallchartError:  # one call must not keep the others open
+            log.exception("orphan_not_ended", extra={"call_id": kept.call_id})
+
+    async def _look_always(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(self._every)
+
+    async def _clean_up_always(self) -> None:
+        while True:
+            await asyncio.sleep(self._cleanup_interval)
+            with suppress(StoreAway):
+                if forgotten := await self._keeper.ask(self._store.cleanup_expired(), within=self._cleanup_interval):
+                    log.info("calls_forgotten", extra={"count": forgotten})
