@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from adapters.carriers.twilio.codec import Media
 from fsm.simulate import simulate
 from fsm.triggers import CallEnded
 from handlers import REGISTRY
-from tests.benchmarks import memory, speed, storm
+from tests.benchmarks import memory, speed, storm, stores
 from tests.benchmarks.calls import a_call_in_agent, bundled_machine, simulated_cases
 from tests.benchmarks.relay import bridge, delta, frames
 from tests.benchmarks.report import Figure, interleaved, main, table
@@ -149,3 +150,31 @@ async def test_frames_and_deltas_arrive_at_the_other_end() -> None:
         await arrived.wait()
 
         assert model.heard == 3
+
+
+async def test_operations_on_a_store_do_what_they_are_called(tmp_path: Path) -> None:
+    async with stores.opened("memory", tmp_path) as one:
+        assert one is not None
+        kit = stores.Kit(one.store)
+        call = kit.another()
+
+        await kit.create(call)
+        await kit.update(call, 2)
+        read = await kit.get(call.context.call_id)
+        resumed = await kit.resume(call.context.call_id)
+
+        assert read == resumed
+        assert read.context == call.context
+        assert len(read.context.history) == 20
+        assert {len(message.text) for message in read.context.history} == {60}
+        assert [entry.version for entry in await one.store.log(call.context.call_id)] == [1, 2]
+
+
+def test_every_store_is_measured_beside_the_figures_of_others() -> None:
+    figures = {figure.name: figure for figure in stores.measure(smoke=True)}
+
+    for operation in stores.OTHERS:
+        assert "others" in figures[f"memory: {operation}, p50"].note
+        assert figures[f"memory: {operation}, p50"].goal == 50.0
+    assert figures["memory: a session of 20 messages, journal apart"].ok
+    assert figures["memory: 200 sessions, journal apart"].reached > 0
