@@ -13,7 +13,7 @@ from adapters.carriers.twilio.codec import Media
 from fsm.simulate import simulate
 from fsm.triggers import CallEnded
 from handlers import REGISTRY
-from tests.benchmarks import memory, speed, storm, stores
+from tests.benchmarks import memory, speed, stores, storm
 from tests.benchmarks.calls import a_call_in_agent, bundled_machine, simulated_cases
 from tests.benchmarks.relay import bridge, delta, frames
 from tests.benchmarks.report import Figure, interleaved, main, table
