@@ -2,29 +2,30 @@
 
 A record is a dict: `seq`, `at` (seconds since the epoch), `call_id`, `chart` (id, version, hash), `event`, `data`,
 `guards` (what each said), `from`, `to`, `actions` (names, in order), and `said`: the messages that the step added to
-the call's history or amended, so that what was said is complete however short the history is kept. How the actions
-ended follows in a record of its own (`seq`, `effects`), since a step is kept before its actions begin. Audio is never
-in it; the caller's words are, so a journal is as confidential as a transcript.
+the call's history or amended, so that what was said is complete however short the history is kept. The first one has
+in `call` what the call was before it, so that its records alone rebuild a call. How the actions ended follows in a
+record of its own (`seq`, `effects`), since a step is kept before its actions begin. Audio is never in it; the caller's
+words are, so a journal is as confidential as a transcript.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from fsm.compile import Machine
-from fsm.context import CallContext
+from fsm.context import BotSettings, CallContext
 from fsm.errors import CallchartError
 from fsm.names import did_you_mean
 from fsm.observe import Effect
 from fsm.registry import Registry
-from fsm.step import Refusal, Snapshot, Step, begin, step
+from fsm.step import Init, Refusal, Snapshot, Step, begin, step
 from fsm.triggers import ActionFailed, After, InvokeDone, InvokeFailed, Trigger
 
-__all__ = ["Replayed", "effects_record", "replay", "step_record", "trigger_data", "trigger_from"]
+__all__ = ["Replayed", "begun_as", "effects_record", "replay", "step_record", "trigger_data", "trigger_from"]
 
 
 def trigger_data(trigger: Trigger) -> dict[str, Any]:
@@ -74,9 +75,34 @@ def step_record(machine: Machine, done: Step, at: float) -> dict[str, Any]:
         "from": done.before.state,
         "to": done.after.state,
         "actions": list(done.row.names),
+        **({"call": _identity(done.before.context)} if type(done.trigger) is Init else {}),
         **({"said": said} if (said := _said(done)) else {}),
         **({"faults": list(done.faults)} if done.faults else {}),
     }
+
+
+def begun_as(record: Mapping[str, Any], bot: Callable[[str, str], BotSettings]) -> CallContext:
+    """Return what a call was before its first step: what a replay begins with.
+
+    Args:
+        record: the first of its journal.
+        bot: gives the settings of the bot of this name, or else of this called number.
+
+    Raises:
+        CallchartError: it is not the first, or cannot be read.
+    """
+    call_id, said = record.get("call_id", "?"), record.get("call")
+    if not isinstance(said, Mapping):
+        raise CallchartError(f"call {call_id}: its journal does not begin with how the call began")
+    try:
+        facts = {key: said[key] for key in _IDENTITY}
+        return CallContext(call_id=record["call_id"], bot=bot(said["bot"], said["called"]), **facts)
+    except KeyError as error:
+        raise CallchartError(f"call {call_id}: the first record of its journal lacks {error.args[0]!r}") from error
+
+
+def _identity(call: CallContext) -> dict[str, Any]:
+    return {"bot": call.bot.name, **{key: getattr(call, key) for key in _IDENTITY}}
 
 
 def _said(done: Step) -> list[dict[str, Any]]:
@@ -142,6 +168,10 @@ def replay(
         yield Replayed(record, outcome)
 
 
+_IDENTITY = (
+    "carrier", "caller", "called", "language", "created_at", "metadata", "instructions", "voice",
+)  # fmt: skip
+"""What a call may have before its first step, besides its id and its bot."""
 _ADAPTERS: dict[type[Trigger], TypeAdapter[Any]] = {}
 
 

@@ -1,0 +1,407 @@
+"""Calls on their way into the store, without any call waiting for it.
+
+How this works. Each commit of a call is queued, a few words of memory. One task, the flusher, takes all that is queued,
+makes one commit of each call's entries and sends up to 256 calls to the store at once; while it waits, more queues up
+(group commit). What fails is sent again as it is: every write is safe to repeat.
+
+While the store is away, everything goes to the spool, a store on this machine's disk, and counts as kept. When the
+store answers again, what the spool holds is replayed call by call, oldest first; what is new of a call that the spool
+still holds goes behind that. So the entries of one call never overtake each other, and there is one flusher. Without
+a spool the queue keeps them, up to a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from adapters.stores.contract import Commit, SessionStore, StoreAway
+from adapters.stores.lines import CallGone, Line, Sent, commit_of
+from adapters.stores.reach import Reach
+from adapters.stores.spool import Spool
+from fsm.clock import Clock, TimerHandle
+from fsm.document import Facts
+from fsm.observe import Effect, Journal
+from fsm.session import Session
+from fsm.step import Step
+
+__all__ = ["CallGone", "WriteBehind"]
+
+log = logging.getLogger(__name__)
+_BATCH = 256  # calls in one batch
+_STRIDE = 8  # calls that are serialised before others may run: about a millisecond
+_PATIENCE = 3.0  # seconds that the store may take for a batch before the spool does
+_MOST = 100_000  # entries that may be queued
+_CLOSING = 2.0  # seconds to write what is left
+
+
+class WriteBehind(Journal):
+    """An observer that keeps calls in a store, and the journal that services wait for.
+
+    Args:
+        node: who we are to the store.
+        spool: where commits wait while the store is away; None: in memory.
+        facts: what is known of a call besides its context; its end and `settled` are filled in here.
+        on_fenced: told the id of a call that another node has, so that it is given up here.
+        most: entries that may be queued. With a spool, more go there; without one, the call that would queue one more
+            loses what it has queued: its log has a hole then, its document is complete.
+
+    Attributes:
+        refused: entries that came too late: another node has their calls.
+        dropped: entries that found no place.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        node: str,
+        clock: Clock,
+        spool: Spool | None,
+        facts: Callable[[Session], Facts] = lambda session: Facts(),
+        on_fenced: Callable[[str], object] = lambda call_id: None,
+        most: int = _MOST,
+    ) -> None:
+        patience, instead = (None, "memory") if spool is None else (_PATIENCE, "spool")
+        self._reach = Reach(store, clock, patience=patience, instead=instead)
+        self._node = node
+        self._clock = clock
+        self._spool = spool
+        self._facts = facts
+        self._on_fenced = on_fenced
+        self._most = most
+        self._lines: dict[str, Line] = {}
+        self._ready: dict[Line, None] = {}  # lines that have something queued, in order
+        self._sent: list[Sent] = []  # what was taken from the queue and is not acknowledged
+        self._queued = 0
+        self._work = asyncio.Event()
+        self._turn = asyncio.Lock()  # held while entries are under way: `erase` waits for it
+        self._replayed = asyncio.Event()
+        self._flusher: asyncio.Task[None] | None = None
+        self._timer: TimerHandle | None = None
+        self.refused = self.dropped = 0
+
+    # -- what metrics and readiness ask ----------------------------------------------------------
+
+    @property
+    def away(self) -> bool:
+        """Whether the store cannot be reached."""
+        return self._reach.away
+
+    @property
+    def backlog(self) -> int:
+        """Entries that neither store nor spool have acknowledged."""
+        return self._queued + sum(len(sent.commit.entries) for sent in self._sent)
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest of them was queued."""
+        since = [sent.since for sent in self._sent]
+        since += [line.waiting[0][0] for line in self._ready if line.waiting][:1]
+        return max(0.0, self._clock.wall() - min(since)) if since else 0.0
+
+    @property
+    def spooled(self) -> int:
+        """Calls that the spool holds for the store."""
+        return len(self._spool) if self._spool is not None else 0
+
+    @property
+    def set_aside(self) -> int:
+        """Calls of which something was set aside, since another node has them."""
+        return self._spool.set_aside if self._spool is not None else 0
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the spool and begin to write. The store may be away; it was started before.
+
+        Raises:
+            SettingError: the spool's files must not be used as they are.
+        """
+        if self._spool is not None:
+            await self._spool.start()
+            if self._spool.left:
+                log.info("spool_found", extra={"calls": len(self._spool.left)})
+                self._work.set()
+        self._tell_replayed()
+        self._flusher = asyncio.create_task(self._flush_on(), name="write behind")
+
+    async def replayed(self) -> None:
+        """Return once the store has what a former process left in the spool: before that nothing may be recovered."""
+        await self._replayed.wait()
+
+    async def aclose(self) -> None:
+        """Write what is left: to the store or, if it does not take it within 2 s, to the spool. May be called twice."""
+        flusher, self._flusher = self._flusher, None
+        if flusher is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSING):
+                    await self.flushed()
+            flusher.cancel()
+            await asyncio.wait([flusher])
+            await self._write_rest()
+        if self._timer is not None:
+            self._timer.cancel()
+        for line in list(self._lines.values()):
+            line.leave()
+        if self._spool is not None:
+            await self._spool.aclose()
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def adopt(self, call_id: str, *, fence: int, version: int) -> None:
+        """Have the commits of a call go on after `version`, with this fence. Before its session starts."""
+        known = self._lines.get(call_id)
+        if known is not None and not known.gone:
+            self._leave(known)
+        self._lines[call_id] = Line(call_id, fence, version)
+
+    def on_commit(self, session: Session, step: Step) -> None:
+        line = self._put(session, step, None)
+        if step.row.final and not line.ended_at:
+            line.ended_at = self._clock.wall()
+
+    def on_effects(self, session: Session, step: Step, effects: list[Effect]) -> None:
+        if effects:
+            self._put(session, step, effects)
+
+    def on_settled(self, session: Session) -> None:
+        line = self._lines.get(session.call_id)
+        if line is None or line.session is not session:
+            return
+        if session.given_up or line.gone:
+            self._leave(line)
+            del self._lines[session.call_id]
+        else:
+            self._put(session, None, None)
+            line.settled = True
+
+    async def durable(self, call_id: str, seq: int) -> None:
+        """Return once step `seq` of the call is kept, by the store or by the spool.
+
+        Raises:
+            CallGone: it will not be: another node has the call, or it was erased.
+        """
+        line = self._lines.get(call_id)
+        if line is None:  # all that there was is kept
+            return
+        if line.gone:
+            raise CallGone(f"call {call_id} is not kept from here any more")
+        if seq > line.kept_seq and line.kept < line.version:
+            await line.gate()
+
+    async def flushed(self) -> None:
+        """Return once all that is queued now is kept, by the store or by the spool."""
+        gates = [line.gate() for line in self._lines.values() if line.kept < line.version]
+        if gates:
+            await asyncio.wait(gates)
+
+    async def erase(self, call_id: str) -> None:
+        """Forget what queue and spool have of a call. Once this returns nothing of it is under way to the store."""
+        line = self._lines.get(call_id)
+        if line is not None:
+            self._leave(line)
+            if line.session is None or line.session.settled:
+                del self._lines[call_id]
+        async with self._turn:
+            self._sent = [sent for sent in self._sent if sent.line.call_id != call_id]
+            if self._spool is not None:
+                await self._spool.erase(call_id)
+                self._tell_replayed()
+
+    def _put(self, session: Session, step: Step | None, effects: list[Effect] | None) -> Line:
+        call_id = session.call_id
+        line = self._lines.get(call_id)
+        if line is None:
+            line = self._lines[call_id] = Line(call_id)
+        if line.gone:
+            return line
+        if self._queued >= self._most and self._spool is None:
+            self._make_room(line)
+        if line.put(session, self._clock.wall(), step, effects):
+            self._ready[line] = None
+        self._queued += 1
+        self._work.set()
+        return line
+
+    def _make_room(self, line: Line) -> None:
+        if not self.dropped:
+            log.error("commits_dropped", extra={"queued": self._queued, "call_id": line.call_id})
+        lost, line.waiting = len(line.waiting or ()), None
+        self._ready.pop(line, None)
+        self._queued -= lost
+        self.dropped += lost
+
+    def _leave(self, line: Line) -> None:
+        self._ready.pop(line, None)
+        self._queued -= line.leave()
+
+    # -- the flusher -----------------------------------------------------------------------------
+
+    async def _flush_on(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                async with self._turn:
+                    await self._round()
+            except StoreAway as error:  # of the spool: there is nowhere to put it
+                self._reach.lost(str(error))
+            except Exception as error:  # our own mistake must not end the writing
+                log.exception("write_behind_failed")
+                self._reach.lost(type(error).__name__)
+            if self._is_busy():
+                self._work.set()
+            elif self._ready or self._sent or self.spooled:
+                self._wake_at(self._reach.try_at)
+
+    def _is_busy(self) -> bool:
+        """Whether there is something to do before the next try to reach the store."""
+        if not self.away:
+            return bool(self._ready or self._sent or self.spooled)
+        return self._spool is not None and bool(self._ready) and not self._sent
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._clock.call_at(when, self._work.set)
+
+    async def _round(self) -> None:
+        """Send one batch, and replay one if there is something to replay."""
+        spool = self._spool
+        if spool is not None and self._queued >= self._most and not self.away:
+            self._reach.lost(f"it is slower than the calls: {self._queued} entries are queued")
+        if not self._sent:
+            await self._take()
+        if spool is not None:
+            due = self._reach.is_due
+            await self._to_spool([sent for sent in self._sent if not due or sent.line.call_id in spool])
+        if self._sent and self._reach.is_due:
+            await self._to_store()
+        if spool is not None and len(spool) and self._reach.is_due:
+            await self._replay(spool)
+
+    async def _take(self) -> None:
+        """Make commits of what is queued, for a batch of calls."""
+        for number, line in enumerate(list(self._ready)[:_BATCH]):
+            if number and not number % _STRIDE:
+                await asyncio.sleep(0)
+            if line not in self._ready or line.session is None:
+                continue  # it has left meanwhile
+            if line.session.given_up:
+                self._leave(line)
+                continue
+            del self._ready[line]
+            count = len(line.waiting or ())
+            self._queued -= count
+            try:
+                self._sent.append(commit_of(line, line.session, self._node, self._facts))
+            except Exception:  # one call that cannot be written must not keep the others from it
+                log.exception("commit_not_made", extra={"call_id": line.call_id})
+                line.waiting = None
+                self.dropped += count
+
+    async def _to_store(self) -> None:
+        batch = self._sent
+        try:
+            outcomes = await self._reach.commit([sent.commit for sent in batch])
+        except StoreAway:
+            return await self._to_spool(batch)
+        self._sent = []
+        for sent, outcome in zip(batch, outcomes, strict=True):
+            if outcome.verdict != "fenced":
+                self._acknowledge(sent)
+        for sent, outcome in zip(batch, outcomes, strict=True):
+            if outcome.verdict == "fenced":
+                await self._fenced(sent)
+        return None
+
+    async def _to_spool(self, batch: Sequence[Sent]) -> None:
+        if batch and self._spool is not None:
+            await self._spool.put([sent.commit for sent in batch])
+            kept = set(map(id, batch))
+            self._sent = [sent for sent in self._sent if id(sent) not in kept]
+            for sent in batch:
+                self._acknowledge(sent)
+
+    async def _replay(self, spool: Spool) -> None:
+        """Bring what the spool holds of some calls to the store, and let it forget them."""
+        held = await spool.oldest(_BATCH)
+        commits = [commit for call in held for commit in call]
+        try:
+            outcomes = await self._reach.commit(commits)
+        except StoreAway:
+            return
+        refused = {c.call_id for c, outcome in zip(commits, outcomes, strict=True) if outcome.verdict == "fenced"}
+        for call in held:
+            call_id = call[0].call_id
+            if call_id in refused:
+                for commit in call:
+                    await self._set_aside(commit)
+            await spool.replayed(call_id)
+        self._tell_replayed()
+
+    def _tell_replayed(self) -> None:
+        if self._spool is None or not self._spool.left:
+            self._replayed.set()
+
+    def _acknowledge(self, sent: Sent) -> None:
+        line = sent.line
+        line.acknowledge(sent.commit.version, sent.seq)
+        if line.settled and line.waiting is None and self._lines.get(line.call_id) is line:
+            del self._lines[line.call_id]
+
+    # -- calls that another node has -------------------------------------------------------------
+
+    async def _fenced(self, sent: Sent) -> None:
+        line, commit = sent.line, sent.commit
+        rest = None
+        if line.waiting and line.session is not None and not line.session.given_up:
+            self._ready.pop(line, None)
+            self._queued -= len(line.waiting)
+            rest = commit_of(line, line.session, self._node, self._facts).commit
+        self._lose(line)
+        for late in (commit, rest) if rest is not None else (commit,):
+            await self._set_aside(late)
+
+    def _lose(self, line: Line) -> None:
+        """Another node has the call of this line."""
+        if line.gone:
+            return
+        self._leave(line)
+        try:
+            self._on_fenced(line.call_id)
+        except Exception:  # whoever gives calls up must not end the writing
+            log.exception("call_not_given_up", extra={"call_id": line.call_id})
+
+    async def _set_aside(self, commit: Commit) -> None:
+        self.refused += len(commit.entries)
+        kept = self._spool is not None
+        log.warning("commits_refused", extra={"call_id": commit.call_id, "entries": len(commit.entries), "kept": kept})
+        line = self._lines.get(commit.call_id)
+        if line is not None and line.fence <= commit.fence:
+            self._lose(line)
+        if self._spool is not None:
+            await self._spool.put_aside(commit)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    async def _write_rest(self) -> None:
+        """Put what the store has not taken into the spool; the flusher has ended."""
+        cause = "the store is away"
+        try:
+            async with asyncio.timeout(_CLOSING):
+                while self._ready or self._sent:
+                    await self._take()
+                    if self._spool is not None:
+                        await self._to_spool(self._sent)
+                    elif self._sent:
+                        await self._to_store()
+                        if self.away:
+                            break
+        except (StoreAway, TimeoutError) as error:
+            cause = str(error) or type(error).__name__
+        if self.backlog:
+            log.error("commits_lost", extra={"cause": cause, "entries": self.backlog})
