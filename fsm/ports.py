@@ -175,5 +175,9 @@ class CallPorts:
     fronts: FrontPort
     slot: SlotPort
 
+    def audio(self) -> Mapping[str, Any]:
+        """Return what has come through the line: `received_seconds`, `dropped_frames`; nothing where there is none."""
+        return {}
+
     async def aclose(self) -> None:
         """Close the sockets of both legs and wait until they and their tasks are gone. The adapters override it."""

@@ -132,7 +132,9 @@ class Calls(Protocol):
         """Return the pieces of transcript that were posted, by their `seq`, each once."""
         ...
 
-    async def journal(self, call_id: str, *, after: int = 0, limit: int = 500) -> tuple[list[dict[str, Any]], int | None]:
+    async def journal(
+        self, call_id: str, *, after: int = 0, limit: int = 500
+    ) -> tuple[list[dict[str, Any]], int | None]:
         """Return journal records from the one after version `after`, each with its `version`, and what to ask next."""
         ...
 

@@ -1,0 +1,91 @@
+"""What is being said in the calls of this node, at hand while they live; of others, what the store's log tells."""
+
+from __future__ import annotations
+
+import orjson
+
+from adapters.calls.lines import Transcript
+from adapters.stores.contract import SessionStore
+from fsm.clock import Clock
+from fsm.observe import Observer
+from fsm.session import Session
+from fsm.step import Step
+
+__all__ = ["Transcripts", "read_transcript"]
+
+_PAGE = 1000
+
+
+class Transcripts(Observer):
+    """The complete transcript of each call of this node that has not settled.
+
+    Of a call that began elsewhere and was resumed here, the beginning is read from the store when it is asked for.
+    """
+
+    def __init__(self, *, clock: Clock, store: SessionStore) -> None:
+        self._clock = clock
+        self._store = store
+        self._live: dict[str, Transcript] = {}
+        self._missing: dict[str, int] = {}
+        """Calls whose beginning is not here, and the first step that is."""
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def get(self, call_id: str) -> Transcript | None:
+        """Return what is here of a call; None if it is not of this node, or has settled."""
+        return self._live.get(call_id)
+
+    async def whole(self, call_id: str) -> Transcript | None:
+        """Return the complete transcript of a call; None if it is not of this node, or has settled.
+
+        Raises:
+            StoreAway: its beginning could not be read.
+        """
+        first = self._missing.get(call_id)
+        if first is not None:
+            beginning = await read_transcript(self._store, call_id, before=first)
+            rest = self._live.get(call_id)
+            if rest is not None and self._missing.pop(call_id, None) is not None:
+                beginning.absorb(rest)
+                self._live[call_id] = beginning
+        return self._live.get(call_id)
+
+    # -- Observer --------------------------------------------------------------------------------
+
+    def on_commit(self, session: Session, step: Step) -> None:
+        call_id = session.call_id
+        transcript = self._live.get(call_id)
+        if transcript is None:
+            transcript = self._live[call_id] = Transcript(session.context.created_at)
+            if step.after.seq > 1:
+                self._missing[call_id] = step.after.seq
+        transcript.take_step(step, self._clock.wall())
+
+    def on_settled(self, session: Session) -> None:
+        self._live.pop(session.call_id, None)
+        self._missing.pop(session.call_id, None)
+
+
+async def read_transcript(
+    store: SessionStore, call_id: str, *, before: int | None = None, began: float = 0.0
+) -> Transcript:
+    """Return what a call's log tells was said.
+
+    Args:
+        before: only what came before this step.
+        began: when the call was created, seconds since the epoch; 0: with the first record.
+
+    Raises:
+        StoreAway: the log could not be read.
+    """
+    transcript, after = Transcript(began), 0
+    while entries := await store.log(call_id, after=after, limit=_PAGE):
+        for entry in entries:
+            record = orjson.loads(entry.record)
+            if before is None or int(record.get("seq", 0)) < before:
+                transcript.take(record)
+        after = entries[-1].version
+        if len(entries) < _PAGE:
+            break
+    return transcript
