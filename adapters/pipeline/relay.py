@@ -11,6 +11,7 @@ import logging
 
 from adapters.pipeline.contract import Runner
 from adapters.stores.contract import SessionStore, StoreAway
+from adapters.stores.lines import CallGone
 from fsm.context import CallContext
 from fsm.observe import Journal, Observer
 from fsm.session import Session
@@ -109,5 +110,9 @@ class Relay(Observer):
             run_id = await self._runner.run(call_id)
             if await self._runner.kept(run_id):
                 await self._store.hand_over(call_id)
+                return
+        except CallGone:
+            return  # another node has the call, and its end
         except StoreAway as error:
             log.warning("outbox_waits", extra={"call_id": call_id, "cause": str(error)})
+        self._seen.add(call_id)  # nobody else is at work: the next look takes it

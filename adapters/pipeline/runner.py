@@ -43,6 +43,10 @@ class Limits:
     closing: float = 5.0
 
 
+class _NotOverError(Exception):
+    """The end of the call waits in a spool: nobody has the whole of what was said."""
+
+
 class LocalRunner:
     """A `Runner` (contract.py) without a queue of its own: what it has not finished is for the next one that looks.
 
@@ -116,7 +120,7 @@ class LocalRunner:
         async with self._room:
             try:
                 call = await self._load(call_id)
-            except StoreAway as error:
+            except (StoreAway, _NotOverError) as error:
                 log.warning("post_call_work_waits", extra={"call_id": call_id, "cause": str(error)})
                 return False
             if call is None:
@@ -129,6 +133,8 @@ class LocalRunner:
         kept = await self._store.get(call_id)
         if kept is None:
             return None
+        if not kept.head.over:
+            raise _NotOverError("the store does not know yet that the call is over")
         records: list[Mapping[str, Any]] = []
         last = 0
         while page := await self._store.log(call_id, after=last, limit=_PAGE):

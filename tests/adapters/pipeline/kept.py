@@ -14,13 +14,14 @@ __all__ = ["Counting", "Shelf", "a_shelf"]
 
 
 class Shelf(SessionStore):
-    """Calls that are over. `away`: it cannot be reached."""
+    """Calls that are over, or not yet so far as it knows. `away`: it cannot be reached."""
 
     def __init__(self) -> None:
         self.logs: dict[str, list[Entry]] = {}
         self.waiting: dict[str, None] = {}
         self.handed: list[str] = []
         self.away = False
+        self.over = True
         self.changed = asyncio.Event()
 
     def add(self, call_id: str, *texts: str) -> None:
@@ -42,7 +43,7 @@ class Shelf(SessionStore):
         self._check()
         if call_id not in self.logs:
             return None
-        head = Head(status="ended", state="closed", created_at=1.0, active_at=2.0, ended_at=2.0)
+        head = Head(status="ended" if self.over else "active", state="any", created_at=1.0, active_at=2.0)
         document = orjson.dumps({"call_id": call_id})
         return Kept(call_id, document, head, len(self.logs[call_id]), 1, "n1", -1.0)
 

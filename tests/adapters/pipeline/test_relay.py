@@ -13,6 +13,7 @@ import pytest
 from adapters.pipeline.relay import Relay
 from adapters.pipeline.results import Results
 from adapters.pipeline.runner import LocalRunner
+from adapters.stores.lines import CallGone
 from fsm.clock import LoopClock
 from fsm.compile import Machine
 from fsm.context import CallContext
@@ -45,10 +46,13 @@ class Gate(Journal):
         self.open = asyncio.Event()
         self.open.set()
         self.asked: list[tuple[str, int]] = []
+        self.gone = False
 
     async def durable(self, call_id: str, seq: int) -> None:
         self.asked.append((call_id, seq))
         await self.open.wait()
+        if self.gone:
+            raise CallGone("another node has the call")
 
 
 class Desk:
@@ -250,6 +254,30 @@ async def test_work_under_way_is_finished_before_the_process_ends(tmp_path: Path
         asyncio.get_running_loop().call_later(3.0, stage.gate.set)
 
     assert shelf.handed == ["CA1"]
+
+
+async def test_end_that_the_store_refuses_is_the_business_of_who_has_the_call(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        desk.shelf.add("CA1", "hello")
+        desk.journal.gone = True
+        await desk.call()
+        await elapse(1.0)
+
+        assert desk.stage.calls == []
+
+
+async def test_call_whose_end_waits_in_the_spool_is_taken_at_the_next_look(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        await desk.relay.start()
+        desk.shelf.over = False
+        await desk.call()
+        desk.shelf.add("CA1", "hello")
+        await elapse(1.0)
+        assert desk.stage.calls == []
+
+        desk.shelf.over = True
+        await elapse(30.0)
+        assert calls(desk.stage) == ["CA1"]
 
 
 async def test_end_that_never_becomes_durable_does_not_keep_the_process(tmp_path: Path) -> None:

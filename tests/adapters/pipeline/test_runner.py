@@ -214,6 +214,15 @@ async def test_store_that_is_away_leaves_the_work_for_later(tmp_path: Path) -> N
     assert stage.calls == []
 
 
+async def test_call_whose_end_the_store_does_not_know_yet_waits(tmp_path: Path) -> None:
+    shelf, stage = a_shelf(), Counting()
+    shelf.add("CA1", "hello")
+    shelf.over = False
+
+    assert not await done(a_runner(shelf, tmp_path, stage), "CA1")
+    assert stage.calls == []
+
+
 async def test_call_that_was_erased_needs_no_work(tmp_path: Path) -> None:
     assert await done(a_runner(a_shelf(), tmp_path, Counting()), "CA1")
 
