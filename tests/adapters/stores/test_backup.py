@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import orjson
@@ -14,6 +15,7 @@ import pytest
 from adapters.stores.backup import BackupError, Restored, backup, restore
 from adapters.stores.contract import Commit, Entry, Head, Kept, SessionStore
 from adapters.stores.memory import MemoryStore
+from adapters.stores.sqlite import SqliteStore
 from fsm.clock import LoopClock
 
 Stores: TypeAlias = Callable[[], AbstractAsyncContextManager[SessionStore]]
@@ -31,6 +33,17 @@ async def memory() -> AsyncIterator[SessionStore]:
         await store.aclose()
 
 
+@asynccontextmanager
+async def sqlite() -> AsyncIterator[SessionStore]:
+    with TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "calls.db", retention=1e12)
+        await store.start()
+        try:
+            yield store
+        finally:
+            await store.aclose()
+
+
 def a_commit(call_id: str, head: Head, *, first: int = 1, count: int = 3, **more: Any) -> Commit:
     last = first + count - 1
     return Commit(
@@ -45,6 +58,9 @@ def a_commit(call_id: str, head: Head, *, first: int = 1, count: int = 3, **more
             **more,
         }
     )
+
+
+STORES = [memory, sqlite]
 
 
 async def some_calls(store: SessionStore) -> None:
@@ -76,9 +92,11 @@ async def a_backup(folder: Path) -> Path:
     return file
 
 
-async def test_everything_comes_back_from_and_to_each_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("to", STORES)
+@pytest.mark.parametrize("of", STORES)
+async def test_everything_comes_back_from_and_to_each_store(tmp_path: Path, of: Stores, to: Stores) -> None:
     file = tmp_path / "calls.jsonl"
-    async with memory() as store, memory() as other:
+    async with of() as store, to() as other:
         await some_calls(store)
 
         assert await backup(store, file) == 4
