@@ -31,6 +31,7 @@ import orjson
 from adapters.stores.contract import Commit, Head, SessionStore
 from adapters.stores.dumps import dumps
 from adapters.stores.memory import MemoryStore
+from adapters.stores.sqlite import SqliteStore
 from fsm.clock import LoopClock
 from fsm.context import BotSettings, CallContext
 from fsm.document import Facts, document, read_document
@@ -96,10 +97,12 @@ class Opened:
 @asynccontextmanager
 async def opened(kind: str, folder: Path) -> AsyncIterator[Opened | None]:
     """Open a store; None: there is no server for it."""
-    if kind != "memory":
+    if kind == "redis":
         yield None
         return
-    kept = MemoryStore(clock=LoopClock(), max_sessions=1_000_000)
+    kept: SessionStore = (
+        SqliteStore(folder / "calls.db") if kind == "sqlite" else MemoryStore(clock=LoopClock(), max_sessions=1_000_000)
+    )
     await kept.start()
     try:
         yield Opened(store=kept)
