@@ -1,7 +1,7 @@
 """Calls on their way into the store, without any call waiting for it.
 
 How this works. Each commit of a call is queued, a few words of memory. One task, the flusher, takes all that is queued,
-makes one commit of each call's entries and sends up to 256 calls to the store at once; while it waits, more queues up
+makes one commit of each call's entries and sends a batch of calls to the store at once; while it waits, more queues up
 (group commit). What fails is sent again as it is: every write is safe to repeat.
 
 While the store is away, everything goes to the spool, a store on this machine's disk, and counts as kept. When the
@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from adapters.stores.contract import Commit, SessionStore, StoreAway
 from adapters.stores.lines import CallGone, Line, Sent, commit_of
@@ -30,7 +31,7 @@ from fsm.step import Step
 __all__ = ["CallGone", "WriteBehind"]
 
 log = logging.getLogger(__name__)
-_BATCH = 256  # calls in one batch
+_BATCH = 256
 _STRIDE = 8  # calls that are serialised before others may run: about a millisecond
 _PATIENCE = 3.0  # seconds that the store may take for a batch before the spool does
 _MOST = 100_000  # entries that may be queued
@@ -47,6 +48,7 @@ class WriteBehind(Journal):
         on_fenced: told the id of a call that another node has, so that it is given up here.
         most: entries that may be queued. With a spool, more go there; without one, the call that would queue one more
             loses what it has queued: its log has a hole then, its document is complete.
+        batch: calls that are sent to the store at once.
 
     Attributes:
         refused: entries that came too late: another node has their calls.
@@ -63,6 +65,7 @@ class WriteBehind(Journal):
         facts: Callable[[Session], Facts] = lambda session: Facts(),
         on_fenced: Callable[[str], object] = lambda call_id: None,
         most: int = _MOST,
+        batch: int = _BATCH,
     ) -> None:
         patience, instead = (None, "memory") if spool is None else (_PATIENCE, "spool")
         self._reach = Reach(store, clock, patience=patience, instead=instead)
@@ -72,6 +75,7 @@ class WriteBehind(Journal):
         self._facts = facts
         self._on_fenced = on_fenced
         self._most = most
+        self._batch = batch
         self._lines: dict[str, Line] = {}
         self._ready: dict[Line, None] = {}  # lines that have something queued, in order
         self._sent: list[Sent] = []  # what was taken from the queue and is not acknowledged
@@ -285,7 +289,7 @@ class WriteBehind(Journal):
 
     async def _take(self) -> None:
         """Make commits of what is queued, for a batch of calls."""
-        for number, line in enumerate(list(self._ready)[:_BATCH]):
+        for number, line in enumerate(list(islice(self._ready, self._batch))):
             if number and not number % _STRIDE:
                 await asyncio.sleep(0)
             if line not in self._ready or line.session is None:
@@ -328,7 +332,7 @@ class WriteBehind(Journal):
 
     async def _replay(self, spool: Spool) -> None:
         """Bring what the spool holds of some calls to the store, and let it forget them."""
-        held = await spool.oldest(_BATCH)
+        held = await spool.oldest(self._batch)
         commits = [commit for call in held for commit in call]
         try:
             outcomes = await self._reach.commit(commits)

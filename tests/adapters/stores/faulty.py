@@ -76,6 +76,8 @@ class FaultyStore(MemoryStore):
                 await asyncio.sleep(1e9)
             case "slow":
                 await asyncio.sleep(1)
+            case _:
+                pass
         outcomes = await super().commit(commits)
         if fault == "lost":
             raise StoreAway("no reply")
