@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from adapters.bus.contract import Bus
 from adapters.calls.contract import Calls, UnknownCall
-from adapters.live.access import Access
+from adapters.http.access import Access, Denied
 from adapters.live.front_socket import FrontSocket
 from adapters.live.fronts import By, Fronts, Key
 from adapters.live.hub import Hub
@@ -126,8 +126,8 @@ class Live:
     async def _admit(self, socket: WebSocket, *, control: bool, call_id: str | None) -> bool:
         try:
             self._check(socket, control=control, call_id=call_id)
-        except CallchartError as denied:
-            await _refuse(socket, getattr(denied, "status", 403), str(denied))
+        except Denied as denied:
+            await _refuse(socket, denied.status, denied.detail)
             return False
         await socket.accept()
         return True
@@ -144,8 +144,10 @@ class Live:
     async def _stream(self, request: Request, call_id: str | None) -> Response:
         try:
             self._check(request, control=False, call_id=call_id)
-        except CallchartError as denied:
-            return _problem(getattr(denied, "status", 403), str(denied))
+        except Denied as denied:
+            answer = _problem(denied.status, denied.detail)
+            answer.headers.update(denied.headers)
+            return answer
         watcher = self._all(request) if call_id is None else self._one(call_id, request)
         started = False
         try:

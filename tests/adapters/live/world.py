@@ -15,13 +15,13 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from adapters.bus.contract import Answer, NodeAway
 from adapters.calls.contract import CallOver, Line, UnknownCall
+from adapters.http.access import Access, Denied
 from adapters.live.app import Live
 from fsm.bots import load_bots
 from fsm.clock import LoopClock
 from fsm.compile import Machine, compile_chart
 from fsm.context import BotSettings, CallContext
 from fsm.document import Facts, document
-from fsm.errors import CallchartError
 from fsm.journal import step_record, trigger_from
 from fsm.manager import SessionManager
 from fsm.observe import Journal, Observer
@@ -29,9 +29,9 @@ from fsm.options import Options
 from fsm.session import Session
 from fsm.step import Step
 from fsm.stored import store
-from fsm.triggers import CallEnded, CallStarted, StsReady, Trigger, UserTranscript
+from fsm.triggers import CallEnded, CallStarted, IntentDetected, StsReady, Trigger, UserTranscript
 from handlers import REGISTRY
-from tests.fakes import fake_ports
+from tests.fakes import FakeIntents, fake_ports
 from tests.serve import serve
 
 __all__ = ["NUMBER", "Book", "Gate", "SharedBus", "World", "a_world", "hear", "two_nodes"]
@@ -80,21 +80,18 @@ class Gate(Journal):
         await self.opened.wait()
 
 
-class Denied(CallchartError):
-    status = 401
-
-
-class Token:
+class Door(Access):
     """Admits who shows the token in the address; none is needed if it is empty."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.token = ""
         self.asked: list[tuple[bool, str | None]] = []
 
-    def check(self, scope: Any, *, control: bool, call_id: str | None) -> None:
+    def check(self, scope: Any, *, control: bool, call_id: str | None = None, tickets: bool = True) -> None:
         self.asked.append((control, call_id))
         if self.token and HTTPConnection(scope).query_params.get("ticket") != self.token:
-            raise Denied("show a ticket: POST /api/v1/tickets")
+            raise Denied(401, "Unauthorized", "show a ticket: POST /api/v1/tickets")
 
 
 class Book(Observer):
@@ -166,7 +163,7 @@ class World:
         self.clock = LoopClock()
         self.book = book
         self.bus = bus
-        self.access = Token()
+        self.access = Door()
         self.live = Live(clock=self.clock, bus=bus, journal=journal)
         self.manager = SessionManager(clock=self.clock, options=Options(observers=(book, self.live.hub)))
         self.url = ""
@@ -180,6 +177,7 @@ class World:
         did = self.did[call_id] = []
         ports = fake_ports(did)
         ports.fronts = self.live.hub
+        ports.intents = FakeIntents(did, IntentDetected(intent="opening_hours", confidence=0.9))
         session = self.book.sessions[call_id] = self.manager.open(_MACHINE, context, lambda session, slot: ports)
         job = self.live.fronts.claim(call_id, called=called, parameters=parameters)
         if job is not None:
