@@ -120,6 +120,7 @@ async def _serving(application: Application) -> AsyncIterator[tuple[str, Drainin
     server = DrainingServer(application.asgi, drain=application.drain, listening=urls.append)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
+    await application.start()
     listener = bind("127.0.0.1", 0)
     await server.startup(sockets=[listener])
     try:

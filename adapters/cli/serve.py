@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
         application = build(settings)
         listener = bind(settings.host, settings.port)
         try:
+            await application.start()
             server = DrainingServer(application.asgi, drain=application.drain, listening=_announce)
             await server.serve(sockets=[listener])
         finally:

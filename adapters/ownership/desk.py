@@ -6,21 +6,21 @@ A call of this node is the switchboard's at once. For any other one the store is
     kept, and its carrier is back     with proof it is claimed, whoever has it, and goes on here
     another node has it               its webhooks are passed on; if that node is dead, they end it here
 
-Calls of nobody that no carrier brings back are the reaper's (`reaper.py`), which ends them through `close_orphan`.
+Calls of nobody that no carrier brings back are the reaper's (`reaper.py`), which ends them through `recover`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from adapters.bus.contract import Bus, NodeAway
 from adapters.carriers.contract import Announced, Leg, LegEvents
 from adapters.ownership.keeper import Keeper
-from adapters.ownership.kept import KeptCalls, NewerSchema
+from adapters.ownership.kept import API, KeptCalls, NewerSchema
 from adapters.ownership.turns import Turns
 from adapters.stores.contract import Claim, Kept, SessionStore, StoreAway
 from adapters.switchboard import Switchboard
@@ -42,6 +42,7 @@ class Desk:
     Args:
         board: the calls of this node.
         registry: knows the triggers that other nodes pass on.
+        on_reopen: told of a kept call that is about to go on here.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Desk:
         kept: KeptCalls,
         bus: Bus,
         registry: Registry,
+        on_reopen: Callable[[Kept], None] = lambda kept: None,
     ) -> None:
         self._board = board
         self._store = store
@@ -60,6 +62,7 @@ class Desk:
         self._kept = kept
         self._bus = bus
         self._registry = registry
+        self._on_reopen = on_reopen
         self._turns = Turns()
         self._newer: set[str] = set()
         """Calls that a newer version keeps: looked at once, and left alone."""
@@ -145,12 +148,45 @@ class Desk:
                 await session.wait_settled()
             yield
 
+    # -- for operators (adapters/calls/desk.py) --------------------------------------------------
+
+    async def create(
+        self, call_id: str, *, bot: str, metadata: Mapping[str, Any]
+    ) -> Session | Literal["known", "full"]:
+        """Begin a call without a carrier here; `known`: there is, or was, one of that id. Raises StoreAway."""
+        async with self._turn(call_id):
+            if self._is_here(call_id):
+                return "known"
+            if not self._board.manager.has_room():
+                return "full"
+            claim = await self._keeper.claim(call_id)
+            if not claim.granted:
+                return "full" if claim.refused == "full" else "known"
+            session = None if claim.kept else self._board.create(call_id, bot=bot, metadata=metadata)
+            if session is None:
+                await self._let_go(call_id, claim)
+                return "known" if claim.kept else "full"
+            self._keeper.hold(session, claim)
+            return session
+
+    async def take_over(self, call_id: str) -> Session | None:
+        """Go on here with a call whose node is dead, as one that waits for its carrier; None: somebody has it."""
+        async with self._turn(call_id):
+            if self._is_here(call_id) or call_id in self._newer:
+                return None
+            await self._keeper.ready()
+            return await self._reopen(call_id, await self._keeper.claim(call_id), CallLost(can_return=True))
+
     # -- what is not on this node ----------------------------------------------------------------
 
-    async def close_orphan(self, call_id: str) -> bool:
-        """End a call that nobody has, as its chart has it; False: somebody has it, or it cannot be read."""
+    async def recover(self, call_id: str) -> bool:
+        """See to a call that nobody has: without a carrier it ends, as its chart has it; one that needs none goes on.
+
+        Returns:
+            False: somebody has it, or it cannot be read.
+        """
         async with self._turn(call_id):
-            return not self._is_here(call_id) and await self._close_orphan(call_id)
+            return not self._is_here(call_id) and await self._recover(call_id)
 
     async def answer_post(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """Another node passes on what a carrier told it (`{"op": "post", "call_id", "event", "data"}`).
@@ -218,7 +254,7 @@ class Desk:
         """Claim a call for a socket, and return what was granted (or that all is full), or why it is refused."""
         if why := self._why_not(kept, leg, proof=proof, again=again):
             if why == "expired":
-                await self._close_orphan(call_id)
+                await self._recover(call_id)
             return why
         if kept is not None:
             await self._keeper.ready()
@@ -243,6 +279,7 @@ class Desk:
         if stored is None:
             return "unreadable"
         self._tell(kept.call_id, claim)
+        self._on_reopen(kept)
         session, events = self._board.resume(stored, leg, started, proof=proof, spent=self._kept.spent(kept))
         self._keeper.hold(session, claim)
         log.info("call_taken_over", extra={"call_id": kept.call_id, "fence": claim.fence, "state": stored.state})
@@ -276,12 +313,15 @@ class Desk:
             session.post(trigger)
         return session is not None
 
-    async def _close_orphan(self, call_id: str) -> bool:
+    async def _recover(self, call_id: str) -> bool:
         if call_id in self._newer:
             return False
         await self._keeper.ready()
         claim = await self._keeper.claim(call_id)
-        return await self._reopen(call_id, claim, CallLost(can_return=False, reason="orphaned")) is not None
+        lost = CallLost(can_return=False, reason="orphaned")
+        if claim.kept is not None and claim.kept.head.carrier == API:
+            lost = CallLost(can_return=True)
+        return await self._reopen(call_id, claim, lost) is not None
 
     async def _reopen(self, call_id: str, claim: Claim, lost: CallLost) -> Session | None:
         """Go on with a call without its carrier, if it was granted and can be read."""
@@ -294,6 +334,7 @@ class Desk:
         if stored is None:
             return None
         self._tell(call_id, claim)
+        self._on_reopen(claim.kept)
         session = self._board.reopen(stored, lost, spent=self._kept.spent(claim.kept))
         self._keeper.hold(session, claim)
         log.info("call_reopened", extra={"call_id": call_id, "fence": claim.fence, "state": stored.state})

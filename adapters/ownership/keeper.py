@@ -58,18 +58,28 @@ class Keeper(Observer):
         given_up: how many calls were given up because another node has them.
     """
 
-    def __init__(self, store: SessionStore, writer: Writer, *, node: str, lease: float, max_active: int) -> None:
+    def __init__(self, store: SessionStore, *, node: str, lease: float, max_active: int) -> None:
         self.node = node
         self.lease = lease
         self.store_away = False
         self.given_up = 0
         self._store = store
-        self._writer = writer
+        self._writer: Writer | None = None
         self._max_active = max_active
         self._held: dict[str, _Held] = {}
         self._settling: dict[str, int] = {}
         """Fences of calls that have settled here; kept until the store knows, or it would seem orphaned."""
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def writer(self) -> Writer:
+        """Who commits the calls of this node; set before there is one."""
+        assert self._writer is not None
+        return self._writer
+
+    @writer.setter
+    def writer(self, writer: Writer) -> None:
+        self._writer = writer
 
     # -- asking the store ------------------------------------------------------------------------
 
@@ -101,7 +111,7 @@ class Keeper(Observer):
 
     async def ready(self) -> None:
         """Return if kept calls may be gone on with. Raises StoreAway."""
-        await self.ask(self._writer.replayed())
+        await self.ask(self.writer.replayed())
 
     # -- what is held ----------------------------------------------------------------------------
 
@@ -116,7 +126,7 @@ class Keeper(Observer):
         fence = _FIRST if claim is None else claim.fence
         self._settling.pop(call_id, None)
         self._held[call_id] = _Held(session, fence)
-        self._writer.adopt(call_id, fence=fence, version=claim.kept.version if claim and claim.kept else 0)
+        self.writer.adopt(call_id, fence=fence, version=claim.kept.version if claim and claim.kept else 0)
 
     def fence(self, call_id: str) -> int | None:
         """Return the fence of a call of this node; None: it is not ours."""

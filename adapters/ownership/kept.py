@@ -19,9 +19,11 @@ from fsm.journal import begun_as
 from fsm.registry import Registry
 from fsm.stored import StoredCall, check_state, rebuild
 
-__all__ = ["KeptCalls", "NewerSchema", "WhyNot"]
+__all__ = ["API", "KeptCalls", "NewerSchema", "WhyNot"]
 
 log = logging.getLogger(__name__)
+API = "api"
+"""The carrier of a call that has none: its words come by API."""
 _PAGE = 1000
 _LONGEST_LOG = 100_000  # entries that a call is rebuilt from, at most
 
@@ -79,7 +81,9 @@ class KeptCalls:
         return max(0.0, kept.head.active_at - kept.head.created_at)
 
     def resume_window(self, kept: Kept) -> float:
-        """Return for how many seconds the carrier of a call is waited for."""
+        """Return for how many seconds the carrier of a call is waited for; one that is over, or has none, is not."""
+        if kept.head.over or kept.head.carrier == API:
+            return 0.0
         return self._resume_window(kept.head.bot, kept.head.called)
 
     async def read(self, kept: Kept) -> StoredCall:

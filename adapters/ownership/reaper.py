@@ -1,7 +1,7 @@
-"""Ends what nobody looks after: calls whose node has died and whose carrier does not come back.
+"""Sees to calls that nobody has: their node has died, and their carrier does not come back.
 
-A call is waited for as long as its chart waits for a lost carrier, counted while this node is up: a server's own
-downtime does not count. One that is over and only lacks its closing actions is not waited for.
+A carrier is waited for as long as its chart waits for a lost one, counted while this node is up: a server's own
+downtime does not count. A call that is over and only lacks its closing actions is not waited for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Reaper:
     """Looks at calls without an owner, every `every` seconds, and forgets ended ones every `cleanup_interval`.
 
     Args:
-        close: ends a call that nobody has; False if that cannot be.
+        recover: sees to a call that nobody has; False if that cannot be.
         window: for how many seconds the carrier of a call is waited for.
     """
 
@@ -35,7 +35,7 @@ class Reaper:
         store: SessionStore,
         keeper: Keeper,
         clock: Clock,
-        close: Callable[[str], Awaitable[bool]],
+        recover: Callable[[str], Awaitable[bool]],
         window: Callable[[Kept], float],
         every: float,
         cleanup_interval: float,
@@ -43,7 +43,7 @@ class Reaper:
         self._store = store
         self._keeper = keeper
         self._clock = clock
-        self._close = close
+        self._recover = recover
         self._window = window
         self._every = every
         self._cleanup_interval = cleanup_interval
@@ -69,25 +69,25 @@ class Reaper:
                 await task
 
     async def look(self) -> None:
-        """End what has been without an owner for too long. While the store is away, nothing is."""
+        """See to what has been without an owner for too long. While the store is away, nothing is."""
         try:
             left = await self._keeper.ask(self._store.unsettled(), within=self._every)
             now = self._clock.now()
             self._seen = {kept.call_id: self._seen.get(kept.call_id, now) for kept in left}
             for kept in left:
-                if now - self._seen[kept.call_id] >= (0.0 if kept.head.over else self._window(kept)):
-                    await self._end(kept)
+                if now - self._seen[kept.call_id] >= self._window(kept):
+                    await self._see_to(kept)
         except StoreAway:
             self._seen.clear()  # their owners cannot reach it either: they get the whole time to renew
 
-    async def _end(self, kept: Kept) -> None:
+    async def _see_to(self, kept: Kept) -> None:
         try:
-            if await self._close(kept.call_id):
-                log.warning("call_orphaned", extra={"call_id": kept.call_id, "owner": kept.owner})
+            if await self._recover(kept.call_id):
+                log.warning("call_recovered", extra={"call_id": kept.call_id, "owner": kept.owner})
         except StoreAway:
             raise
         except CallchartError:  # one call must not keep the others open
-            log.exception("orphan_not_ended", extra={"call_id": kept.call_id})
+            log.exception("orphan_not_recovered", extra={"call_id": kept.call_id})
 
     async def _look_always(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from fsm.load import load_chart
 from fsm.observe import Observer
 from fsm.session import Session
 from fsm.step import Step
+from fsm.stored import StoredCall, store
 from fsm.triggers import (
     CallEnded,
     CallLost,
@@ -69,7 +70,7 @@ class Exchange(Observer):
             on_over=self.over.append,
         )
 
-    def _choose(self, called: str) -> tuple[Machine, BotSettings]:
+    def _choose(self, called: str, bot: str = "") -> tuple[Machine, BotSettings]:
         self.asked.append(called)
         return _MACHINE, self.bot
 
@@ -112,7 +113,7 @@ class Exchange(Observer):
 
 
 def announce(exchange: Exchange, call_id: str = "CA1") -> bool:
-    return exchange.board.announce(call_id, carrier="fake", caller="+15550100", called="+15550101")
+    return exchange.board.announce(call_id, carrier="fake", caller="+15550100", called="+15550101") is not None
 
 
 # -- admission ----------------------------------------------------------------------------------------
@@ -206,8 +207,7 @@ async def test_first_socket_starts_the_call_announced_or_not() -> None:
 
     assert len(exchange.of(CallStarted)) == 2
     assert exchange.of(CallResumed) == []
-    assert exchange.board.is_live("CA1")
-    assert exchange.board.is_live("CA2")
+    assert exchange.board.manager.call_ids() == ["CA1", "CA2"]
     await exchange.end()
 
 
@@ -242,16 +242,87 @@ async def test_socket_of_a_call_that_has_closed_is_refused() -> None:
 
     assert not exchange.sessions["CA1"].settled
     assert exchange.connect(FakeLeg("MZ2"), proof=True) is None
-    assert not exchange.board.is_live("CA1")
     assert not exchange.board.post("CA1", CallEnded())
     await exchange.end()
 
 
-async def test_unknown_call_is_not_live_and_cannot_be_told_anything() -> None:
+async def test_unknown_call_cannot_be_told_anything() -> None:
     exchange = Exchange()
 
-    assert not exchange.board.is_live("CA9")
     assert not exchange.board.post("CA9", CallEnded())
+
+
+# -- calls that were kept ------------------------------------------------------------------------------
+
+
+async def kept_call(exchange: Exchange) -> StoredCall:
+    """What is left of an answered call whose node has died."""
+    await exchange.talk()
+    session = exchange.sessions["CA1"]
+    kept = store(session)
+    session.give_up()
+    await session.wait_settled()
+    exchange.steps.clear()
+    return kept
+
+
+async def test_kept_call_whose_carrier_is_back_goes_on_with_its_loss_first_and_is_not_greeted_again() -> None:
+    exchange = Exchange()
+    kept = await kept_call(exchange)
+
+    leg = FakeLeg("MZ2")
+    session, leg.events = exchange.board.resume(kept, leg, CallStarted(stream_id="MZ2"), proof=True)
+    await elapse(0.1)
+
+    assert [type(step.trigger) for step in exchange.steps] == [CallLost, CallResumed]
+    assert (session.state, session.context.resumed_count, session.context.stream_id) == ("listening", 1, "MZ2")
+    assert exchange.board.manager.slots_taken == 1
+    await exchange.end()
+
+
+async def test_kept_call_that_was_never_answered_begins_with_its_first_socket() -> None:
+    exchange = Exchange()
+    announce(exchange)
+    await elapse(0.1)
+    session = exchange.sessions["CA1"]
+    kept = store(session)
+    session.give_up()
+    await session.wait_settled()
+
+    leg = FakeLeg("MZ1")
+    session, leg.events = exchange.board.resume(kept, leg, CallStarted(stream_id="MZ1"), proof=True)
+    await elapse(0.1)
+
+    assert (session.state, session.context.resumed_count) == ("greeting", 0)
+    await exchange.end()
+
+
+async def test_kept_call_without_its_carrier_takes_no_slot_and_ends_as_orphaned() -> None:
+    exchange = Exchange()
+    kept = await kept_call(exchange)
+
+    session = exchange.board.reopen(kept, CallLost(can_return=False, reason="orphaned"))
+    assert exchange.board.manager.slots_taken == 0
+    await session.wait_settled()
+
+    assert (session.context.end_reason, len(session.context.outbox)) == ("orphaned", 1)
+    assert len(exchange.clients) == 1
+    await exchange.end()
+
+
+async def test_longest_call_counts_what_was_spent_on_another_node() -> None:
+    exchange = Exchange(bot=BotSettings(idle_after=0.0, longest_call=60.0))
+    kept = await kept_call(exchange)
+
+    leg = FakeLeg("MZ2")
+    began = asyncio.get_running_loop().time()
+    session, leg.events = exchange.board.resume(kept, leg, CallStarted(stream_id="MZ2"), proof=True, spent=50.0)
+    await session.wait_closed()
+
+    assert 10.0 <= asyncio.get_running_loop().time() - began <= 26.0
+    await session.wait_settled()
+    assert session.context.end_reason == "time_limit"
+    await exchange.end()
 
 
 # -- what is known of a call --------------------------------------------------------------------------

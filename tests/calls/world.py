@@ -8,6 +8,8 @@
 
 Whoever leaves the world waits for every call to settle, and fails if anything is left of one: a session, a slot, a
 model's socket, a task, a timer, a listener; or if a call was closed never, or twice.
+
+A world may have more nodes: `async with world.another_node() as node`. All have one store and one bus.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from adapters.bootstrap import Application, build
+from adapters.bootstrap import Application
 from adapters.settings import Settings
 from adapters.simulators.realtime import Faults, RealtimePeer, Script
 from adapters.simulators.realtime.connection import Connection
@@ -29,13 +32,16 @@ from adapters.simulators.tcp import reset
 from adapters.simulators.twilio import TwilioCaller
 from adapters.simulators.waiting import Watch
 from adapters.simulators.webhook import Answer, post_form
+from adapters.stores.chosen import store_of
+from adapters.stores.contract import SessionStore
+from fsm.clock import LoopClock
 from fsm.context import CallContext
 from fsm.observe import Effect, Observer
 from fsm.registry import Registry
 from fsm.session import Session
 from fsm.step import Refusal, Step
+from tests.calls.nodes import BusHub, CutStore, Node, a_node
 from tests.fakes import elapse
-from tests.serve import serve
 
 __all__ = ["A_QUESTION", "GOODBYE", "HOURS", "ORDER", "World", "a_script", "a_world"]
 
@@ -60,26 +66,66 @@ class World(Observer):
     """What happened in every call, and means to make more happen.
 
     Attributes:
-        steps, effects, refusals: of each call, in order.
-        sessions: of each call; kept when it is over.
+        steps, effects, refusals: of each call, in order, on whatever node.
+        sessions: the newest of each call; kept when it is over.
+        settled, given_up: how often each call settled, and how often a node left it to another one.
+        nodes: those that live; `application` and `url` are those of the first.
     """
 
-    def __init__(self, peer: RealtimePeer) -> None:
+    def __init__(self, peer: RealtimePeer, settings: Settings, registry: Registry | None) -> None:
         self.peer = peer
-        self.application: Application
-        self.url = ""
+        self.nodes: list[Node] = []
+        self._settings = settings
+        self._registry = registry
+        self._hub = BusHub()
+        self._store: SessionStore | None = None
         self.steps: dict[str, list[Step]] = {}
         self.effects: dict[str, list[Effect]] = {}
         self.refusals: dict[str, list[str]] = {}
         self.sessions: dict[str, Session] = {}
         self.settled: Counter[str] = Counter()
+        self.given_up: Counter[str] = Counter()
         self._watch = Watch()
+
+    # -- nodes -----------------------------------------------------------------------------------
+
+    @property
+    def application(self) -> Application:
+        return self.nodes[0].application
+
+    @property
+    def url(self) -> str:
+        return self.nodes[0].url
+
+    @property
+    def store(self) -> SessionStore:
+        """What all nodes share."""
+        assert self._store is not None
+        return self._store
+
+    @asynccontextmanager
+    async def another_node(self, **settings: Any) -> AsyncIterator[Node]:
+        """Run a node; one that was killed is none of the world's any more."""
+        told = replace(self._settings, **settings)
+        if self._store is None:
+            self._store = store_of(told, LoopClock())
+            await self._store.start()
+        store, bus = CutStore(self._store), self._hub.bus(f"node {len(self._hub.buses) + 1}")
+        async with a_node(told, store=store, bus=bus, registry=self._registry, observers=(self,)) as node:
+            self.nodes.append(node)
+            yield node
+
+    def goes_to(self, call: TwilioCaller, node: Node) -> None:
+        """Have what the carrier asks for this call reach another node from now on."""
+        call._exchange.url = node.url
 
     # -- calls -----------------------------------------------------------------------------------
 
     def caller(self, **options: Any) -> TwilioCaller:
         """Return a caller who has not dialled yet; the end of the call is posted."""
-        return TwilioCaller(self.url, **{"status_path": "/twilio/status", **options})
+        node: Node = options.pop("node", None) or self.nodes[0]
+        public = self._settings.public_url or None
+        return TwilioCaller(node.url, **{"status_path": "/twilio/status", "public_url": public, **options})
 
     async def call(self, **options: Any) -> TwilioCaller:
         """Phone in."""
@@ -161,7 +207,7 @@ class World(Observer):
         self.refusals.setdefault(session.call_id, []).append(refusal.trigger.name)
 
     def on_settled(self, session: Session) -> None:
-        self.settled[session.call_id] += 1
+        (self.given_up if session.given_up else self.settled)[session.call_id] += 1
         self._watch.changed()
 
     # -- the end of the world --------------------------------------------------------------------
@@ -172,13 +218,17 @@ class World(Observer):
         Args:
             strangers: tasks that are none of the world's.
         """
-        manager = self.application.switchboard.manager
-        assert await manager.idle(timeout=_SETTLING), f"calls that never end: {[(s.call_id, s.state) for s in manager]}"
+        for manager in [node.application.switchboard.manager for node in self.nodes]:
+            over = await manager.idle(timeout=_SETTLING)
+            assert over, f"calls that never end: {[(s.call_id, s.state) for s in manager]}"
         await elapse(3.0)  # what a server is given to close a socket, or a caller to be told
-        assert manager.call_ids() == []
-        assert manager.slots_taken == 0
+        for manager in [node.application.switchboard.manager for node in self.nodes]:
+            assert manager.call_ids() == []
+            assert manager.slots_taken == 0
+        assert await self.store.list_active() == []
         assert self.peer.open_sockets == 0, f"{self.peer.open_sockets} sockets of the model are open"
-        left = {task for task in asyncio.all_tasks() - strangers if not task.done()}
+        rounds = {task for node in self.nodes for task in node.tasks}
+        left = {task for task in asyncio.all_tasks() - strangers - rounds if not task.done()}
         assert not left, f"tasks that are left: {[f'{t.get_name()} {t.get_coro()}' for t in left]}"
         for call_id, session in self.sessions.items():
             finals = [step for step in self.steps[call_id] if step.row.final]
@@ -224,19 +274,17 @@ async def a_world(
         faults, session_s, one_call: of the model, see `RealtimePeer`.
         registry: what the chart names; the bundled one.
         faultless: whether a recorded failure of a handler fails the test.
-        settings: of the application.
+        settings: of the application; calls are kept in memory unless they say otherwise.
     """
     strangers = asyncio.all_tasks()
     with TemporaryDirectory() as folder:
         peer = RealtimePeer(script or a_script(), faults=faults, session_s=session_s, one_call=one_call)
         async with peer:
-            world = World(peer)
-            told = {"openai_url": peer.url, "openai_api_key": "k", "data_dir": Path(folder), "bots": _BOTS, **settings}
-            world.application = build(Settings(**told), registry=registry, observers=(world,))
-            async with serve(world.application.asgi) as address:
-                world.url = f"http://{address}"
+            told = {"openai_url": peer.url, "openai_api_key": "k", "data_dir": Path(folder), "bots": _BOTS}
+            world = World(peer, Settings(**{"store": "memory", **told, **settings}), registry)
+            async with world.another_node():
                 yield world
                 await world.check_nothing_is_left(strangers)
                 if faultless:
                     world.check_faultless()
-            await world.application.aclose()
+            await world.store.aclose()

@@ -1,0 +1,45 @@
+"""The store that the settings choose, and where commits wait while it is away."""
+
+from __future__ import annotations
+
+from adapters.settings import Settings
+from adapters.stores.contract import SessionStore
+from adapters.stores.spool import Spool
+from fsm.clock import Clock
+
+__all__ = ["spool_of", "store_of"]
+
+
+def store_of(settings: Settings, clock: Clock) -> SessionStore:
+    """Return the store, not started."""
+    match settings.store:
+        case "memory":
+            from adapters.stores.memory import MemoryStore
+
+            return MemoryStore(
+                clock=clock,
+                max_sessions=settings.memory_max_sessions,
+                retention=settings.retention,
+                cleanup_interval=settings.memory_cleanup_interval,
+            )
+        case "redis":
+            from adapters.stores.redis import redis_store
+
+            return redis_store(settings, clock)
+        case _:
+            from adapters.stores.sqlite import SqliteStore
+
+            return SqliteStore(settings.data_dir / "calls.db", clock=clock, retention=settings.retention)
+
+
+def spool_of(settings: Settings, clock: Clock) -> Spool | None:
+    """Return where commits wait for a store that is elsewhere; None: the store is on this machine."""
+    if settings.store != "redis":
+        return None
+    from adapters.stores.sqlite import SqliteStore
+
+    waiting, aside = (
+        SqliteStore(settings.data_dir / name, clock=clock, retention=settings.retention)
+        for name in ("spool.db", "spool-aside.db")
+    )
+    return Spool(waiting, aside)

@@ -1,0 +1,162 @@
+"""Nodes of one deployment inside a test's own event loop: a bus between them, and what happens to one that dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+
+from adapters.bootstrap import Application, build
+from adapters.bus.contract import Answer, Bus, NodeAway
+from adapters.settings import Settings
+from adapters.stores.contract import SessionStore, StoreAway
+from fsm.observe import Observer
+from fsm.registry import Registry
+from tests.serve import running
+
+__all__ = ["BusHub", "CutStore", "HubBus", "Node", "a_node"]
+
+
+class BusHub:
+    """Where buses meet."""
+
+    def __init__(self) -> None:
+        self.buses: dict[str, HubBus] = {}
+
+    def bus(self, node: str) -> HubBus:
+        """Return the end of a new node."""
+        self.buses[node] = HubBus(self, node)
+        return self.buses[node]
+
+
+class HubBus:
+    """A `Bus`. One that is `cut` is not heard, and does not hear."""
+
+    def __init__(self, hub: BusHub, node: str) -> None:
+        self.node = node
+        self.cut = False
+        self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self._hub = hub
+        self._heard: list[Callable[[bytes], None]] = []
+        self._answer: Answer | None = None
+
+    def listen(self, heard: Callable[[bytes], None]) -> None:
+        self._heard.append(heard)
+
+    def serve(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def publish(self, message: bytes) -> None:
+        for other in self._hub.buses.values():
+            if other is not self and not other.cut and not self.cut:
+                for heard in other._heard:
+                    heard(message)
+
+    async def ask(self, node: str, question: Mapping[str, Any], *, within: float = 2.0) -> Mapping[str, Any]:
+        self.asked.append((node, question))
+        other = self._hub.buses.get(node)
+        if other is None or other.cut or self.cut or other._answer is None:
+            await asyncio.sleep(within)
+            raise NodeAway(f"{node} does not answer")
+        return await other._answer(question)
+
+    async def start(self) -> None:
+        """There is nothing to start."""
+
+    async def aclose(self) -> None:
+        self.cut = True
+
+
+class CutStore:
+    """A node's way to the store that all share; `cut`, it leads nowhere."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self.store = store
+        self.cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.store, name)
+        if name == "everything":
+            return method
+
+        async def asked(*args: Any, **more: Any) -> Any:
+            if self.cut:
+                raise StoreAway("the store was cut off")
+            return await method(*args, **more)
+
+        return asked
+
+    async def start(self) -> None:
+        """It was started by whoever owns it."""
+
+    async def aclose(self) -> None:
+        """It is closed by whoever owns it."""
+
+
+@dataclass
+class Node:
+    """One node that runs.
+
+    Attributes:
+        tasks: those that it has as long as it lives.
+    """
+
+    application: Application
+    server: uvicorn.Server
+    store: CutStore
+    bus: HubBus
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    killed: bool = False
+
+    @property
+    def url(self) -> str:
+        host, port = self.server.servers[0].sockets[0].getsockname()[:2]
+        return f"http://{host}:{port}"
+
+    def isolate(self) -> None:
+        """Take store and bus from it; its sockets live."""
+        self.store.cut = self.bus.cut = True
+
+    def rejoin(self) -> None:
+        """Give both back."""
+        self.store.cut = self.bus.cut = False
+
+    async def kill(self) -> None:
+        """End it as `kill -9` does: nothing more is written, said or heard; its sockets are reset."""
+        self.killed = True
+        self.isolate()
+        sessions = list(self.application.switchboard.manager)
+        for session in sessions:
+            session.give_up()  # ends what runs, and no block of its chart runs any more
+        for connection in list(self.server.server_state.connections):
+            connection.transport.abort()
+        for session in sessions:
+            await session.wait_settled()
+        await self.application.reaper.aclose()
+        await self.application.keeper.aclose()
+
+
+@asynccontextmanager
+async def a_node(
+    settings: Settings, *, store: CutStore, bus: HubBus, registry: Registry | None, observers: tuple[Observer, ...]
+) -> AsyncIterator[Node]:
+    """Run a node until the end of the block."""
+    application = build(settings, registry=registry, observers=observers, store=_stored(store), bus=_bussed(bus))
+    strangers = asyncio.all_tasks()
+    await application.start()
+    async with running(application.asgi) as server:
+        node = Node(application, server, store, bus, asyncio.all_tasks() - strangers)
+        yield node
+    await application.aclose()
+
+
+def _stored(store: CutStore) -> SessionStore:
+    return store
+
+
+def _bussed(bus: HubBus) -> Bus:
+    return bus
