@@ -110,6 +110,7 @@ class Relay(Observer):
             run_id = await self._runner.run(call_id)
             if await self._runner.kept(run_id):
                 await self._store.hand_over(call_id)
+                log.info("outbox_delivered", extra={"call_id": call_id})
                 return
         except CallGone:
             return  # another node has the call, and its end
