@@ -20,6 +20,7 @@ _COMMANDS = {
     "export": "print a chart for another tool",
     "schema": "write the JSON Schema that editors complete charts from",
     "handlers": "list what a chart may name",
+    "store": "back up all calls, or restore them",
 }
 
 
