@@ -117,7 +117,7 @@ def connect(path: Path, *, busy: float, max_bytes: int = 0) -> sqlite3.Connectio
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA journal_size_limit = {_JOURNAL}")
-        db.execute("PRAGMA secure_delete = FAST")  # an erased call is not to be found in the file's free pages
+        db.execute("PRAGMA secure_delete = ON")  # an erased call is not to be found in the file's free pages
         if max_bytes:
             (page,) = db.execute("PRAGMA page_size").fetchone()
             db.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page)}")
