@@ -113,8 +113,14 @@ async def test_what_is_not_there_is_said_in_json(tmp_path: Path) -> None:
     async with an_application(tmp_path) as (_, client, _):
         missing, wrong = await client.get("/nowhere"), await client.post("/livez")
 
-    assert (missing.status_code, missing.json()) == (404, {"detail": "Not Found"})
-    assert (wrong.status_code, wrong.json()) == (405, {"detail": "Method Not Allowed"})
+    assert [answer.headers["content-type"] for answer in (missing, wrong)] == ["application/problem+json"] * 2
+    assert missing.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "there is nothing at this address",
+    }
+    assert (wrong.status_code, wrong.json()["title"], wrong.headers["allow"]) == (405, "Method Not Allowed", "GET")
 
 
 async def test_mistake_of_our_own_shows_nothing_of_our_inside(caplog: pytest.LogCaptureFixture) -> None:
@@ -127,7 +133,9 @@ async def test_mistake_of_our_own_shows_nothing_of_our_inside(caplog: pytest.Log
     async with AsyncClient(transport=transport, base_url="http://us") as client:
         answer = await client.get("/broken")
 
-    assert (answer.status_code, answer.json()) == (500, {"detail": "Internal Server Error"})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json()["detail"] == "this is our mistake; the log tells more"
+    assert "inside" not in answer.text
 
 
 async def test_media_sockets_pass_the_api_by() -> None:
