@@ -94,6 +94,7 @@ async def _carry(scenario: Scenario, folder: Path) -> _Over:
         async with _serving(application) as (url, server):
             result = await run_scenario(scenario, url, status_path="/twilio/status")
             await manager.idle(_SETTLES_S)
+            await _write_journal(application, result.call_sid, folder)
             held = {
                 "sessions": len(manager),
                 "slots": manager.slots_taken,
@@ -102,6 +103,18 @@ async def _carry(scenario: Scenario, folder: Path) -> _Over:
         violations = tuple(map(str, peer.violations))
     leftovers = watch.session.leftovers() if watch.session is not None else {}
     return _Over(result=result, watch=watch, violations=violations, held={**held, **leftovers})
+
+
+async def _write_journal(application: Application, call_id: str, folder: Path) -> None:
+    """Write what the store has of the call's journal, a record a line, beside its other files."""
+    own = call_folder(folder / "calls", call_id)
+    own.mkdir(parents=True, exist_ok=True)
+    await application.write_behind.flushed()
+    with (own / "journal.jsonl").open("wb") as file:
+        after = 0
+        while entries := await application.store.log(call_id, after=after):
+            file.writelines(entry.record + b"\n" for entry in entries)
+            after = entries[-1].version
 
 
 def _recorder(folder: Path) -> Callable[[str], CallRecorder]:

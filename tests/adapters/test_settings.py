@@ -32,7 +32,27 @@ def test_every_variable_is_read() -> None:
             "MAX_CALLS": "20",
             "DRAIN_GRACE": "45",
             "LOG_LEVEL": "debug",
-            "CALLCHART_JOURNAL": "off",
+            "CALLCHART_STORE": "Redis",
+            "REDIS_URL": "rediss://redis.example.net:6380/2",
+            "REDIS_PASSWORD": "redis-password",
+            "REDIS_DB": "3",
+            "REDIS_SENTINELS": "sentinel-1:26379, [::1]:26380",
+            "REDIS_SENTINEL_SERVICE": "calls",
+            "REDIS_CLUSTER": "on",
+            "SESSION_PREFIX": "shop:",
+            "SESSION_TTL": "7200",
+            "MEMORY_MAX_SESSIONS": "50",
+            "MEMORY_CLEANUP_INTERVAL": "1m",
+            "MAX_SESSIONS": "500",
+            "RETENTION": "90d",
+            "CALLCHART_LEASE": "6s",
+            "RESUME_MAX_AGE": "0",
+            "CALL_SESSION_TIMEOUT": "10m",
+            "CLEANUP_INTERVAL": "30s",
+            "CALLCHART_API_TOKEN": "api-token",
+            "CALLCHART_API_READ_TOKEN": "read-token",
+            "CALLCHART_ALLOWED_ORIGINS": "https://desk.example.net/, http://localhost:3000",
+            "CALLCHART_API_RATE": "7",
             "TWILIO_AUTH_TOKEN": "twilio-token",
             "CALLCHART_TOKEN_SECRET": "our-secret",
             "OPENAI_API_KEY": "sk-key",
@@ -52,7 +72,27 @@ def test_every_variable_is_read() -> None:
         max_calls=20,
         drain_grace=45.0,
         log_level="DEBUG",
-        journal=False,
+        store="redis",
+        redis_url="rediss://redis.example.net:6380/2",
+        redis_password="redis-password",
+        redis_db=3,
+        redis_sentinels=(("sentinel-1", 26379), ("::1", 26380)),
+        redis_sentinel_service="calls",
+        redis_cluster=True,
+        session_prefix="shop:",
+        session_ttl=7200.0,
+        memory_max_sessions=50,
+        memory_cleanup_interval=60.0,
+        max_sessions=500,
+        retention=90 * 86400.0,
+        lease=6.0,
+        resume_max_age=0.0,
+        call_session_timeout=600.0,
+        cleanup_interval=30.0,
+        api_token="api-token",
+        api_read_token="read-token",
+        allowed_origins=("https://desk.example.net", "http://localhost:3000"),
+        api_rate=7,
         twilio_auth_token="twilio-token",
         token_secret="our-secret",
         openai_api_key="sk-key",
@@ -62,9 +102,39 @@ def test_every_variable_is_read() -> None:
 
 
 def test_secrets_are_not_in_what_is_printed() -> None:
-    printed = repr(Settings(twilio_auth_token="secret-1", token_secret="secret-2", openai_api_key="secret-3"))
+    printed = repr(
+        Settings(
+            twilio_auth_token="secret-1",
+            token_secret="secret-2",
+            openai_api_key="secret-3",
+            redis_url="redis://:secret-4@localhost",
+            redis_password="secret-5",
+            api_token="secret-6",
+            api_read_token="secret-7",
+        )
+    )
 
     assert "secret-" not in printed
+
+
+def test_password_of_a_redis_url_is_in_no_error() -> None:
+    with pytest.raises(SettingError, match="REDIS_URL: not a Redis URL; it begins with redis://") as refused:
+        read_settings({"REDIS_URL": "https://:secret@redis.example.net"})
+
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "store"),
+    [
+        ({"SESSION_STORAGE_TYPE": "redis"}, "redis"),
+        ({"SESSION_STORAGE_TYPE": "redis", "CALLCHART_STORE": "memory"}, "memory"),
+        ({}, "sqlite"),
+    ],
+    ids=["other name", "own goes first", "default"],
+)
+def test_store_has_two_names(environ: dict[str, str], store: str) -> None:
+    assert read_settings(environ).store == store
 
 
 @pytest.mark.parametrize(
@@ -76,9 +146,12 @@ def test_port_may_come_from_the_platform(environ: dict[str, str], port: int) -> 
     assert read_settings(environ).port == port
 
 
-@pytest.mark.parametrize("text", ["on", "1", "yes", "TRUE"])
-def test_switch_is_on(text: str) -> None:
-    assert read_settings({"CALLCHART_JOURNAL": text}).journal
+@pytest.mark.parametrize(
+    ("text", "on"),
+    [("on", True), ("1", True), ("yes", True), ("TRUE", True), ("off", False), ("0", False), ("No", False)],
+)
+def test_switch_is_on_or_off(text: str, on: bool) -> None:
+    assert read_settings({"REDIS_CLUSTER": text}).redis_cluster is on
 
 
 @pytest.mark.parametrize(
@@ -99,7 +172,27 @@ def test_switch_is_on(text: str) -> None:
         ("DRAIN_GRACE", "²", "use 15s"),
         ("DRAIN_GRACE", "-1s", "use 15s, 500ms, 30m, 2h, 30d or bare seconds"),
         ("LOG_LEVEL", "loud", "DEBUG, INFO, WARNING, ERROR, CRITICAL"),
-        ("CALLCHART_JOURNAL", "maybe", "use on or off"),
+        ("CALLCHART_STORE", "postgres", "use one of memory, sqlite, redis"),
+        ("SESSION_STORAGE_TYPE", "disk", "use one of memory, sqlite, redis"),
+        ("REDIS_DB", "-1", "a number from 0"),
+        ("REDIS_SENTINELS", "sentinel-1", "use e.g. sentinel-1:26379,sentinel-2:26379"),
+        ("REDIS_SENTINELS", "sentinel-1:0", "is not host:port"),
+        ("REDIS_CLUSTER", "maybe", "use on or off"),
+        ("SESSION_PREFIX", "call{1}:", "without spaces, braces and wildcards"),
+        ("SESSION_PREFIX", "a b", "without spaces, braces and wildcards"),
+        ("SESSION_TTL", "0", "is no time at all"),
+        ("MEMORY_MAX_SESSIONS", "0", "a whole number from 1"),
+        ("MEMORY_CLEANUP_INTERVAL", "0s", "is no time at all"),
+        ("MAX_SESSIONS", "none", "a whole number from 1"),
+        ("RETENTION", "a month", "use 15s, 500ms, 30m, 2h, 30d or bare seconds"),
+        ("RETENTION", "0", "is no time at all"),
+        ("CALLCHART_LEASE", "0", "is no time at all"),
+        ("RESUME_MAX_AGE", "1y", "use 15s"),
+        ("CALL_SESSION_TIMEOUT", "0m", "is no time at all"),
+        ("CLEANUP_INTERVAL", "0", "is no time at all"),
+        ("CALLCHART_ALLOWED_ORIGINS", "desk.example.net", "use e.g. https://desk.example.net"),
+        ("CALLCHART_ALLOWED_ORIGINS", "https://desk.example.net/page", "use e.g. https://desk.example.net"),
+        ("CALLCHART_API_RATE", "0", "a whole number from 1"),
         ("OPENAI_REALTIME_URL", "https://api.openai.com", "it begins with wss://"),
     ],
 )

@@ -179,7 +179,7 @@ def test_configuration_changes_what_it_names_only() -> None:
 
     after = reducers.update_context(call, SessionConfigured(language="de", metadata={"b": 2}))
 
-    assert after == replace(call, language="de", metadata={"a": 1, "b": 2})
+    assert after == replace(call, language="de", metadata={"a": 1, "b": 2}, metadata_version=1)
     assert reducers.update_context(after, SessionConfigured(instructions="Go.", voice="cedar")) == replace(
         after, instructions="Go.", voice="cedar"
     )
