@@ -18,6 +18,7 @@ from adapters.calls.segments import Placed, place
 from adapters.calls.shown import document_of, line_json, metadata_patch, summary
 from adapters.calls.transcripts import Transcripts
 from adapters.ownership.turns import Turns
+from adapters.stores.contract import Kept
 from fsm.errors import CallchartError
 from fsm.journal import trigger_from
 from fsm.manager import SessionManager
@@ -51,22 +52,14 @@ class Here(Observer):
     """What this node's calls are asked. Methods that name a call raise `NotHere`.
 
     Args:
-        manager: the sessions.
         journal: tells when a step is kept.
         registry: which events there are.
     """
 
-    def __init__(
-        self,
-        manager: SessionManager,
-        *,
-        journal: Journal,
-        activity: Activity,
-        transcripts: Transcripts,
-        registry: Registry,
-    ) -> None:
+    def __init__(self, *, journal: Journal, activity: Activity, transcripts: Transcripts, registry: Registry) -> None:
         self.activity = activity
-        self._manager = manager
+        self.manager: SessionManager
+        """The sessions; whoever makes it has this as an observer, so it is given afterwards."""
         self._journal = journal
         self._transcripts = transcripts
         self._registry = registry
@@ -89,7 +82,7 @@ class Here(Observer):
 
     def live(self) -> list[Session]:
         """Return the calls that are not over, oldest first."""
-        return [session for session in self._manager if not session.closed]
+        return [session for session in self.manager if not session.closed]
 
     def document(self, call_id: str) -> dict[str, Any]:
         """Return the call's document."""
@@ -209,6 +202,11 @@ class Here(Observer):
             await asyncio.gather(*(self.settled(session.call_id) for session in ending))
         return len(ending)
 
+    def restore(self, kept: Kept) -> None:
+        """Go on from what is kept of a call that is about to be resumed here; for whoever resumes it."""
+        self.activity.restore(kept)
+        self._transcripts.restore(kept)
+
     async def begun(self, session: Session) -> None:
         """Return once a new call has taken its `call.started`, or has closed."""
         if not (session.context.answered or session.closed):
@@ -261,7 +259,7 @@ class Here(Observer):
     # -- inside ----------------------------------------------------------------------------------
 
     def _find(self, call_id: str) -> Session | None:
-        session = self._manager.get(call_id)
+        session = self.manager.get(call_id)
         return None if session is None or session.given_up else session
 
     def _open(self, call_id: str) -> Session:

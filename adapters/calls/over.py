@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ from fsm.context import merged
 
 __all__ = ["Forget", "OverCalls"]
 
-_TRIES = 5
+_TRIES = 10
+_PAUSE = 0.2  # seconds
 Forget = Callable[[str], Awaitable[None]]
 """Deletes what this node has of a call; harmless where there is nothing."""
 
@@ -41,6 +43,9 @@ class OverCalls:
         """
         for _ in range(_TRIES):
             kept = await self._shelf.kept(call_id)
+            if not kept.head.settled:  # its node has not written the last of it
+                await asyncio.sleep(_PAUSE)
+                continue
             shown = self._shelf.document(kept)
             current = int(shown["metadata_version"])
             if version is not None and version != current:
@@ -54,7 +59,7 @@ class OverCalls:
                 outcome = (await self._store.commit([self._amending(kept, shown, changed)]))[0]
             if outcome.verdict == "applied":
                 return changed
-        raise Unreachable(f"the metadata of call {call_id} change too fast; try again")
+        raise Unreachable(f"call {call_id} is still being written; try again")
 
     async def forget(self, call_id: str) -> None:
         """Delete what this node has of a call beside the store."""

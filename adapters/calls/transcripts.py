@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from adapters.calls.lines import Transcript
-from adapters.stores.contract import SessionStore
+from adapters.stores.contract import Kept, SessionStore
 from fsm.clock import Clock
 from fsm.observe import Observer
 from fsm.session import Session
@@ -27,7 +27,7 @@ class Transcripts(Observer):
         self._store = store
         self._live: dict[str, Transcript] = {}
         self._missing: dict[str, int] = {}
-        """Calls whose beginning is not here, and the first step that is."""
+        """Calls whose beginning is in the store, and the last entry of their logs that belongs to it."""
 
     def __len__(self) -> int:
         return len(self._live)
@@ -42,14 +42,19 @@ class Transcripts(Observer):
         Raises:
             StoreAway: its beginning could not be read.
         """
-        first = self._missing.get(call_id)
-        if first is not None:
-            beginning = await read_transcript(self._store, call_id, before=first)
+        last = self._missing.get(call_id)
+        if last is not None:
+            beginning = await read_transcript(self._store, call_id, last=last)
             rest = self._live.get(call_id)
             if rest is not None and self._missing.pop(call_id, None) is not None:
                 beginning.absorb(rest)
                 self._live[call_id] = beginning
         return self._live.get(call_id)
+
+    def restore(self, kept: Kept) -> None:
+        """Know that a call is about to be resumed here: what was said before is in the store."""
+        self._live[kept.call_id] = Transcript(kept.head.created_at)
+        self._missing[kept.call_id] = kept.version
 
     # -- Observer --------------------------------------------------------------------------------
 
@@ -58,8 +63,6 @@ class Transcripts(Observer):
         transcript = self._live.get(call_id)
         if transcript is None:
             transcript = self._live[call_id] = Transcript(session.context.created_at)
-            if step.after.seq > 1:
-                self._missing[call_id] = step.after.seq
         transcript.take_step(step, self._clock.wall())
 
     def on_settled(self, session: Session) -> None:
@@ -68,12 +71,12 @@ class Transcripts(Observer):
 
 
 async def read_transcript(
-    store: SessionStore, call_id: str, *, before: int | None = None, began: float = 0.0
+    store: SessionStore, call_id: str, *, last: int | None = None, began: float = 0.0
 ) -> Transcript:
     """Return what a call's log tells was said.
 
     Args:
-        before: only what came before this step.
+        last: version of the last entry that is read.
         began: when the call was created, seconds since the epoch; 0: with the first record.
 
     Raises:
@@ -82,10 +85,9 @@ async def read_transcript(
     transcript, after = Transcript(began), 0
     while entries := await store.log(call_id, after=after, limit=_PAGE):
         for entry in entries:
-            record = orjson.loads(entry.record)
-            if before is None or int(record.get("seq", 0)) < before:
-                transcript.take(record)
+            if last is None or entry.version <= last:
+                transcript.take(orjson.loads(entry.record))
         after = entries[-1].version
-        if len(entries) < _PAGE:
+        if len(entries) < _PAGE or (last is not None and after >= last):
             break
     return transcript
