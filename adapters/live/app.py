@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from adapters.bus.contract import Bus
 from adapters.calls.contract import Calls, UnknownCall
 from adapters.http.access import Access, Denied
+from adapters.http.problems import problem
 from adapters.live.front_socket import FrontSocket
 from adapters.live.fronts import By, Fronts, Key
 from adapters.live.hub import Hub
@@ -145,9 +146,7 @@ class Live:
         try:
             self._check(request, control=False, call_id=call_id)
         except Denied as denied:
-            answer = _problem(denied.status, denied.detail)
-            answer.headers.update(denied.headers)
-            return answer
+            return problem(denied.status, denied.detail, headers=denied.headers)
         watcher = self._all(request) if call_id is None else self._one(call_id, request)
         started = False
         try:
@@ -156,10 +155,9 @@ class Live:
                 return EventStream(watcher)
             answer = Response(status_code=204)  # nothing more will come: a browser stops to connect again
         except UnknownCall as unknown:
-            answer = _problem(404, str(unknown))
+            answer = problem(404, str(unknown))
         except CallchartError as error:
-            answer = _problem(503, str(error))
-            answer.headers["retry-after"] = "2"
+            answer = problem(503, str(error), headers={"Retry-After": "2"})
         finally:
             if not started:
                 watcher.close()
@@ -196,16 +194,9 @@ def _client(connection: HTTPConnection) -> str:
     return connection.client.host if connection.client is not None else ""
 
 
-def _problem(status: int, detail: str) -> Response:
-    """Return a problem as RFC 9457 has it."""
-    titles = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests"}
-    problem = {"type": "about:blank", "title": titles.get(status, "Service Unavailable"), "status": status}
-    return JSONResponse({**problem, "detail": detail}, status, media_type="application/problem+json")
-
-
 async def _refuse(socket: WebSocket, status: int, detail: str) -> None:
     """Refuse a handshake, with a reason where the server can say one."""
     if "websocket.http.response" in socket.scope.get("extensions", {}):
-        await socket.send_denial_response(_problem(status, detail))
+        await socket.send_denial_response(problem(status, detail))
     else:
         await socket.close(1008, detail[:100])
