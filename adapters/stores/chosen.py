@@ -29,7 +29,7 @@ def store_of(settings: Settings, clock: Clock) -> SessionStore:
         case _:
             from adapters.stores.sqlite import SqliteStore
 
-            return SqliteStore(settings.data_dir / "calls.db", clock=clock, retention=settings.retention)
+            return SqliteStore(settings.data_dir / "calls.db", retention=settings.retention, wall=clock.wall)
 
 
 def spool_of(settings: Settings, clock: Clock) -> Spool | None:
@@ -39,7 +39,7 @@ def spool_of(settings: Settings, clock: Clock) -> Spool | None:
     from adapters.stores.sqlite import SqliteStore
 
     waiting, aside = (
-        SqliteStore(settings.data_dir / name, clock=clock, retention=settings.retention)
+        SqliteStore(settings.data_dir / name, retention=settings.retention, wall=clock.wall)
         for name in ("spool.db", "spool-aside.db")
     )
     return Spool(waiting, aside)

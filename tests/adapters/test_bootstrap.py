@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -75,28 +76,48 @@ def test_a_module_that_breaks_on_import_is_told_with_file_and_line(
 
 
 async def test_application_takes_what_the_settings_say(tmp_path: Path) -> None:
-    application = build(Settings(openai_api_key="k", data_dir=tmp_path, max_calls=7, journal=False))
+    application = build(Settings(openai_api_key="k", data_dir=tmp_path, max_calls=7, store="memory"))
 
     assert application.switchboard.manager.max_calls == 7
-    assert application.journal is None
-    await application.drain()
     await application.aclose()
+
+
+async def test_application_that_was_started_leaves_no_task_and_may_be_closed_twice(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    application = build(Settings(openai_api_key="k", data_dir=tmp_path))
+    await application.start()
+    assert (tmp_path / "calls.db").is_file()
+
+    await application.aclose()
+    await application.aclose()
+
+    assert asyncio.all_tasks() == before
+
+
+async def test_no_two_nodes_have_one_name(tmp_path: Path) -> None:
+    first, second = (build(Settings(openai_api_key="k", data_dir=tmp_path, store="memory")) for _ in range(2))
+
+    assert first.node != second.node
+    assert first.node == first.bus.node == first.keeper.node
+    for application in (first, second):
+        await application.aclose()
 
 
 async def test_bots_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises((ChartError, SettingError), match="nowhere"):
-        build(Settings(openai_api_key="k", data_dir=tmp_path, journal=False, bots=str(tmp_path / "nowhere.yaml")))
+        build(Settings(openai_api_key="k", data_dir=tmp_path, store="memory", bots=str(tmp_path / "nowhere.yaml")))
 
 
 async def test_delay_that_no_chart_has_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises((ChartError, SettingError), match="no_such_delay"):
-        build(Settings(openai_api_key="k", data_dir=tmp_path, journal=False, delays={"no_such_delay": 1.0}))
+        build(Settings(openai_api_key="k", data_dir=tmp_path, store="memory", delays={"no_such_delay": 1.0}))
 
 
 async def test_tokens_are_the_same_on_every_node_that_shares_the_secret(tmp_path: Path) -> None:
     answers = []
     for secret in ("shared", "shared", "other"):
-        application = build(Settings(openai_api_key="k", data_dir=tmp_path, journal=False, token_secret=secret))
+        application = build(Settings(openai_api_key="k", data_dir=tmp_path, store="memory", token_secret=secret))
+        await application.start()
         async with serve(application.asgi) as address:
             answers.append(await _token(address))
         await application.drain()

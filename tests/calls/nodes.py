@@ -13,7 +13,7 @@ import uvicorn
 from adapters.bootstrap import Application, build
 from adapters.bus.contract import Answer, Bus, NodeAway
 from adapters.settings import Settings
-from adapters.stores.contract import SessionStore, StoreAway
+from adapters.stores.contract import Commit, SessionStore, StoreAway
 from fsm.observe import Observer
 from fsm.registry import Registry
 from tests.serve import running
@@ -72,11 +72,16 @@ class HubBus:
 
 
 class CutStore:
-    """A node's way to the store that all share; `cut`, it leads nowhere."""
+    """A node's way to the store that all share; `cut`, it leads nowhere.
+
+    Attributes:
+        cuts_at: whether it is cut with these commits, which are lost.
+    """
 
     def __init__(self, store: SessionStore) -> None:
         self.store = store
         self.cut = False
+        self.cuts_at: Callable[[Commit], bool] = lambda commit: False
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.store, name)
@@ -84,6 +89,8 @@ class CutStore:
             return method
 
         async def asked(*args: Any, **more: Any) -> Any:
+            if name == "commit" and any(map(self.cuts_at, args[0])):
+                self.cut = True
             if self.cut:
                 raise StoreAway("the store was cut off")
             return await method(*args, **more)

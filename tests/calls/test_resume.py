@@ -1,0 +1,442 @@
+"""A call outlives its socket and its node: it goes on where it was, once, or ends with the right reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from adapters.carriers.twilio.calls import TwilioCalls
+from adapters.carriers.twilio.config import TwilioConfig
+from adapters.simulators.realtime.connection import Connection
+from adapters.simulators.twilio import TwilioCaller
+from adapters.simulators.webhook import post_form
+from fsm.context import changed
+from fsm.triggers import CallDtmf, CallLost
+from tests.calls.nodes import Node
+from tests.calls.world import HOURS, ORDER, World, a_script, a_world
+from tests.fakes import elapse
+
+NODES: dict[str, Any] = {"public_url": "http://bot.test", "token_secret": "the same on every node"}
+"""What the nodes of one deployment have in common, behind one balancer."""
+
+
+async def answered(world: World, **options: Any) -> TwilioCaller:
+    """A call in which the caller has asked something and was answered."""
+    call = await world.call(**options)
+    await world.until(call, "listening")
+    await call.say("What are your opening hours?")
+    await world.until_happened(call, "reply.finished", times=2)
+    return call
+
+
+def told(connection: Connection) -> str:
+    """Everything that a session of the model was told of the conversation."""
+    return json.dumps([e for e in connection.received if e.get("type") == "conversation.item.create"])
+
+
+def greetings(world: World, call: TwilioCaller) -> int:
+    return world.actions(call).count("greet")
+
+
+async def store_has(world: World, call: TwilioCaller) -> dict[str, Any]:
+    kept = await world.store.get(call.call_sid)
+    assert kept is not None
+    assert kept.document is not None
+    document: dict[str, Any] = json.loads(kept.document)
+    return document
+
+
+# -- on the same node --------------------------------------------------------------------------------
+
+
+async def test_a_socket_that_breaks_and_comes_back_goes_on_with_the_history_and_without_a_second_greeting() -> None:
+    async with a_world(a_script(HOURS, HOURS)) as world:
+        call = await answered(world)
+
+        call.streams[-1].abort()
+        await world.until_happened(call, "call.resumed")
+        await world.until(call, "listening")
+        await call.heard_more(500)
+
+        first, second = world.peer.connections
+        assert not first.is_open
+        assert HOURS in told(second)
+        assert "nine to six" in told(second)
+        assert greetings(world, call) == 1
+        assert world.context(call).resumed_count == 1
+        assert world.states(call)[-3:] == ["listening", "created", "listening"]
+        await call.hang_up()
+        assert (await world.over(call)).end_reason == "caller_hung_up"
+        assert (await store_has(world, call))["resumed_count"] == 1
+
+
+async def test_a_caller_who_does_not_come_back_is_waited_for_and_let_go() -> None:
+    async with a_world(a_script(HOURS)) as world:
+        call = await world.call(broken_stream="end", status_path=None)
+        await world.until(call, "listening")
+        began = asyncio.get_running_loop().time()
+
+        call.streams[-1].abort()
+        context = await world.over(call)
+
+        assert 30.0 <= asyncio.get_running_loop().time() - began <= 32.0
+        assert context.end_reason == "carrier_lost"
+
+
+# -- on another node ---------------------------------------------------------------------------------
+
+
+async def test_a_node_that_is_killed_loses_nothing_and_the_call_goes_on_elsewhere() -> None:
+    async with a_world(a_script(HOURS, HOURS), **NODES) as world, world.another_node() as other:
+        call = await answered(world)
+        first = world.nodes[0]
+        words = [message.text for message in world.context(call).history]
+
+        world.goes_to(call, other)
+        await first.kill()
+        await world.until_happened(call, "call.resumed")
+        await world.until(call, "listening")
+        await call.heard_more(500)
+
+        assert [m.text for m in world.context(call).history][: len(words)] == words
+        assert HOURS in told(world.peer.connections[-1])
+        assert greetings(world, call) == 1
+        assert world.context(call).resumed_count == 1
+        assert other.application.switchboard.manager.call_ids() == [call.call_sid]
+        assert world.given_up[call.call_sid] == 1
+        await call.hang_up()
+        assert (await world.over(call)).end_reason == "caller_hung_up"
+        log = await world.store.log(call.call_sid)
+        assert [entry.version for entry in log] == list(range(1, len(log) + 1))
+        assert sorted({entry.fence for entry in log}) == [1, 2]
+
+
+async def test_an_agent_that_a_crash_interrupted_is_given_up_and_said_so_and_never_run_twice() -> None:
+    async with a_world(a_script(ORDER), **NODES) as world, world.another_node() as other:
+        call = await world.call()
+        await world.until(call, "listening")
+        await call.say("Where is my order?")
+        await world.until_happened(call, "agent.needs_info")
+        first = world.nodes[0]
+
+        world.goes_to(call, other)
+        await first.kill()
+        await world.until_happened(call, "call.resumed")
+        await world.until_happened(call, "reply.started", times=2 + world.happened(call).count("reply.started") - 2)
+        await call.heard_more(300)
+
+        asked = [str(event) for event in world.peer.received_of("response.create")]
+        assert "request (order_status) was given up" in asked[-1]
+        assert world.states(call).count("agent") == 1
+        assert world.context(call).question == ""
+        await world.until_happened(call, "reply.finished", times=1)
+        assert world.context(call).interrupted == ""
+        await call.hang_up()
+
+
+async def test_nobody_comes_back_and_the_reaper_ends_the_call_with_its_work_after_it() -> None:
+    async with a_world(a_script(HOURS), **NODES) as world, world.another_node() as other:
+        call = await world.call(broken_stream="end", status_path=None)
+        await world.until(call, "listening")
+        await call.heard_silence()
+        began = asyncio.get_running_loop().time()
+
+        await world.nodes[0].kill()
+        context = await world.over(call, within=120.0)
+
+        passed = asyncio.get_running_loop().time() - began
+        assert context.end_reason == "orphaned"
+        assert 40.0 <= passed <= 55.0  # what is left of the lease, then the resume window
+        assert [entry["kind"] for entry in context.outbox] == ["call.over"]
+        assert world.actions(call)[-4:] == ["save_transcript", "hang_up", "release_slot", "notify_fronts"]
+        await elapse(1.0)
+        kept = await world.store.get(call.call_sid)
+        assert kept is not None
+        assert kept.head.settled
+        document = await store_has(world, call)
+        assert (document["status"], document["end_reason"], document["settled"]) == ("ended", "orphaned", True)
+        assert other.application.keeper.fence(call.call_sid) is None
+
+
+async def test_a_call_that_had_ended_but_not_settled_runs_its_closing_actions_on_another_node() -> None:
+    async with a_world(a_script(HOURS), **NODES) as world, world.another_node():
+        call = await world.call(broken_stream="end", status_path=None)
+        await world.until(call, "listening")
+        first = world.nodes[0]
+        first.store.cuts_at = lambda commit: commit.head.settled
+        world.session(call).post(CallLost())
+        await world.over(call)
+        await elapse(0.1)
+        assert (await store_has(world, call))["settled"] is False
+
+        await first.kill()
+        world.settled.clear()
+        await world.over(call, within=60.0)
+        await elapse(1.0)
+
+        document = await store_has(world, call)
+        assert (document["end_reason"], document["settled"]) == ("carrier_lost", True)
+        world.settled[call.call_sid] += 1  # it has closed on both
+
+
+async def test_a_webhook_on_one_node_and_the_socket_on_another_make_one_call_that_is_greeted_once() -> None:
+    async with a_world(**NODES) as world, world.another_node() as other:
+        call = world.caller()
+        exchange = call._exchange
+        real_connect = exchange.connect
+
+        async def connect_elsewhere(url: str, **options: Any) -> Any:
+            exchange.url = other.url
+            return await real_connect(url, **options)
+
+        exchange.connect = connect_elsewhere  # type: ignore[method-assign]  # the balancer sends the socket elsewhere
+        await call.dial()
+        await world.until(call, "listening")
+        await elapse(1.0)
+
+        assert greetings(world, call) == 1
+        assert world.nodes[0].application.switchboard.manager.call_ids() == []
+        assert world.nodes[0].application.switchboard.manager.slots_taken == 0
+        assert other.application.switchboard.manager.call_ids() == [call.call_sid]
+        assert len(world.peer.connections) == 1
+        await call.hang_up()
+
+
+async def test_a_take_over_with_proof_closes_the_old_sockets_and_the_old_model_session() -> None:
+    async with a_world(a_script(HOURS), **NODES, one_call=False) as world, world.another_node() as other:
+        call = await answered(world, status_path=None)
+        first = world.nodes[0]
+        call.outcome = "aborted"  # its line is dead, which we have not heard of; nobody asks for what comes next
+        second = TwilioCaller(
+            other.url.replace("http", "ws") + "/twilio/media",
+            call_sid=call.call_sid,
+            parameters={"token": _token(other, call.call_sid), "again": "1"},
+        )
+        await second.dial()
+        await world.until_happened(call, "call.resumed")
+        await elapse(3.0)
+
+        assert first.application.switchboard.manager.call_ids() == []
+        assert first.application.keeper.given_up == 1
+        assert call.streams[0].close_code is not None
+        assert world.peer.open_sockets == 1
+        assert world.given_up[call.call_sid] == 1
+        await second.hang_up()
+        await world.over(call)
+
+
+async def test_a_call_without_proof_is_not_taken_from_its_node() -> None:
+    async with a_world(a_script(HOURS), **NODES) as world, world.another_node() as other:
+        call = await answered(world)
+
+        stranger = TwilioCaller(other.url.replace("http", "ws") + "/twilio/media", call_sid=call.call_sid)
+        await stranger.dial()
+        await stranger.over()
+
+        assert stranger.streams[0].close_code == 1008
+        assert world.given_up[call.call_sid] == 0
+        assert world.happened(call).count("call.resumed") == 0
+        await call.hang_up()
+
+
+async def test_two_nodes_that_get_one_call_at_once_make_one_session() -> None:
+    async with a_world(**NODES, one_call=False) as world, world.another_node() as other:
+        callers = [
+            TwilioCaller(
+                node.url.replace("http", "ws") + "/twilio/media",
+                call_sid="CA1",
+                parameters={"token": _token(node, "CA1")},
+            )
+            for node in (world.nodes[0], other)
+        ]
+        for caller in callers:
+            caller._parameters["caller"] = "+15550100"
+
+        await asyncio.gather(*(caller.dial() for caller in callers))
+        await elapse(2.0)
+
+        managers = [node.application.switchboard.manager for node in (world.nodes[0], other)]
+        assert sorted(len(manager) for manager in managers) == [0, 1]
+        assert world.peer.open_sockets == 1
+        assert [caller.streams[0].close_code is None for caller in callers].count(True) == 1
+        await next(c for c in callers if c.streams[0].close_code is None).hang_up()
+        await world.over(callers[0])
+        await asyncio.gather(*(caller.over() for caller in callers))
+
+
+async def test_an_owner_that_was_paused_beyond_its_lease_writes_nothing_stale_and_closes_its_sockets() -> None:
+    async with a_world(a_script(HOURS, HOURS), **NODES, one_call=False) as world, world.another_node() as other:
+        call = await answered(world, status_path=None)
+        first = world.nodes[0]
+        first.isolate()  # it neither renews nor hears; its sockets are as they were
+        call.outcome = "aborted"
+        await elapse(20.0)
+        back = TwilioCaller(
+            other.url.replace("http", "ws") + "/twilio/media",
+            call_sid=call.call_sid,
+            parameters={"token": _token(other, call.call_sid), "again": "1"},
+        )
+        await back.dial()
+        await world.until_happened(call, "call.resumed")
+        stale = first.application.switchboard.manager.get(call.call_sid)
+        assert stale is not None
+        stale.post(CallDtmf(digits="1"))
+        await elapse(0.2)
+
+        first.rejoin()
+        await elapse(6.0)
+
+        assert first.application.switchboard.manager.call_ids() == []
+        assert stale.given_up
+        assert call.streams[0].close_code is not None
+        assert world.peer.open_sockets == 1
+        log = await world.store.log(call.call_sid)
+        fences = [entry.fence for entry in log]
+        assert fences == sorted(fences)
+        owner = other.application.switchboard.manager.get(call.call_sid)
+        assert owner is not None
+        assert "call.dtmf" not in [json.loads(entry.record).get("event") for entry in log]
+        assert world.context(call).resumed_count == 1
+        await back.hang_up()
+        await world.over(call)
+
+
+# -- who may not come back ---------------------------------------------------------------------------
+
+
+async def refused(world: World, node: Node, call: TwilioCaller, caplog: pytest.LogCaptureFixture) -> str:
+    """Bring the call's socket to a node that does not have it; return why it was refused."""
+    caplog.clear()
+    back = TwilioCaller(
+        node.url.replace("http", "ws") + "/twilio/media",
+        call_sid=call.call_sid,
+        parameters={"token": _token(node, call.call_sid), "again": "1"},
+    )
+    await back.dial()
+    await back.over()
+    assert back.streams[0].close_code == 1008
+    (line,) = [r for r in caplog.records if r.message == "socket_refused" and r.name.endswith("desk")]
+    return str(line.__dict__["why"])
+
+
+async def test_a_call_that_has_ended_is_not_resumed(caplog: pytest.LogCaptureFixture) -> None:
+    async with a_world(a_script(HOURS), **NODES) as world, world.another_node() as other:
+        call = await answered(world)
+        await call.hang_up()
+        await world.over(call)
+        await elapse(0.5)
+
+        assert await refused(world, other, call, caplog) == "ended"
+        answer = await post_form(
+            other.url + "/twilio/after-stream", {"CallSid": call.call_sid, "CallStatus": "in-progress"}, {}
+        )
+        assert "<Hangup" in answer.body
+
+
+async def test_a_call_of_another_carrier_is_not_resumed_and_stays_with_its_node(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with a_world(a_script(HOURS), **NODES) as world, world.another_node() as other:
+        call = await answered(world)
+        session = world.session(call)
+        session.snapshot = session.snapshot._replace(context=changed(session.context, carrier="vonage"))
+        session.post(CallDtmf(digits="1"))
+        await world.nodes[0].application.write_behind.flushed()
+        await elapse(0.1)
+
+        assert await refused(world, other, call, caplog) == "foreign"
+        assert world.nodes[0].application.switchboard.manager.call_ids() == [call.call_sid]
+        await call.hang_up()
+
+
+async def test_a_call_that_is_too_old_is_not_resumed_and_ends_as_orphaned(caplog: pytest.LogCaptureFixture) -> None:
+    shared = {**NODES, "resume_max_age": 20.0, "delays": {"RESUME_WINDOW": 60.0}}
+    async with a_world(a_script(HOURS), **shared) as world, world.another_node() as other:
+        call = await answered(world)
+        call.abort()
+        await world.nodes[0].kill()
+        await elapse(25.0)
+
+        assert await refused(world, other, call, caplog) == "expired"
+        assert (await world.over(call)).end_reason == "orphaned"
+
+
+async def test_downtime_does_not_make_a_call_too_old() -> None:
+    shared = {**NODES, "resume_max_age": 20.0, "delays": {"RESUME_WINDOW": 60.0}}
+    async with a_world(a_script(HOURS, HOURS), **shared) as world:
+        call = await answered(world)
+        call.outcome = "aborted"
+        await world.nodes[0].kill()
+        await elapse(600.0)
+        async with world.another_node() as other:
+            back = TwilioCaller(
+                other.url.replace("http", "ws") + "/twilio/media",
+                call_sid=call.call_sid,
+                parameters={"token": _token(other, call.call_sid), "again": "1"},
+            )
+            await back.dial()
+            await world.until_happened(call, "call.resumed")
+            assert greetings(world, call) == 1
+            await back.hang_up()
+            await world.over(call)
+            await elapse(3.0)
+
+
+async def test_a_store_that_is_away_lets_new_calls_in_and_no_call_be_resumed(caplog: pytest.LogCaptureFixture) -> None:
+    async with a_world(a_script(HOURS), **NODES, one_call=False) as world, world.another_node() as other:
+        call = await answered(world)
+        other.isolate()
+
+        assert await refused(world, other, call, caplog) == "store_away"
+        assert other.application.store_is_away()
+        newcomer = await world.call(node=other)
+        await world.until(newcomer, "listening")
+        other.rejoin()
+        await elapse(6.0)
+        assert not other.application.store_is_away()
+        kept = await world.store.get(newcomer.call_sid)
+        assert kept is not None
+        assert (kept.owner, kept.fence, kept.lease_left > 0) == (other.application.node, 1, True)
+        await newcomer.hang_up()
+        await call.hang_up()
+
+
+# -- webhooks that come to the wrong node ------------------------------------------------------------
+
+
+async def completed(node: Node, call: TwilioCaller) -> None:
+    await post_form(node.url + "/twilio/status", {"CallSid": call.call_sid, "CallStatus": "completed"}, {})
+
+
+async def test_the_end_that_a_webhook_tells_another_node_reaches_the_owner() -> None:
+    async with a_world(a_script(HOURS), **NODES) as world, world.another_node() as other:
+        call = await world.call(status_path=None)
+        await world.until(call, "listening")
+
+        await completed(other, call)
+        assert (await world.over(call)).end_reason == "caller_hung_up"
+        assert world.given_up[call.call_sid] == 0
+        await call.over()
+
+
+async def test_the_end_of_a_call_whose_node_is_dead_is_taken_by_the_node_that_hears_of_it() -> None:
+    async with a_world(a_script(HOURS), **NODES) as world, world.another_node() as other:
+        call = await world.call(status_path=None, broken_stream="end")
+        await world.until(call, "listening")
+        await world.nodes[0].kill()
+        await call.over()
+
+        await completed(other, call)
+        context = await world.over(call, within=10.0)
+
+        assert context.end_reason == "caller_hung_up"
+        assert [entry["kind"] for entry in context.outbox] == ["call.over"]
+
+
+def _token(node: Node, call_id: str) -> str:
+    """The token that the TwiML of every node gives this call's streams."""
+    secret = node.application.settings.token_secret
+    return TwilioCalls(TwilioConfig(token_secret=secret)).token(call_id)
