@@ -78,17 +78,15 @@ class Line:
                     gate.set_result(None)
             self.gates = [waiting for waiting in self.gates if waiting[0] > self.kept] or None
 
-    def leave(self) -> int:
-        """Take nothing any more; return how many entries waited."""
+    def leave(self) -> None:
+        """Take nothing any more; whoever waits is told."""
         self.gone = True
-        dropped = len(self.waiting or ())
         self.waiting = None
         gates, self.gates = self.gates or [], None
         for _, gate in gates:
             if not gate.done():
                 gate.set_exception(CallGone(f"call {self.call_id} is not kept from here any more"))
                 gate.exception()  # seen: whoever waited may have gone
-        return dropped
 
 
 class Sent(NamedTuple):

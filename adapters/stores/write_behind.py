@@ -16,10 +16,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import islice
 
+from adapters.stores.backlog import Backlog
 from adapters.stores.contract import Commit, SessionStore, StoreAway
-from adapters.stores.lines import CallGone, Line, Sent, commit_of
+from adapters.stores.lines import CallGone, Line, Sent
 from adapters.stores.reach import Reach
 from adapters.stores.spool import Spool
 from fsm.clock import Clock, TimerHandle
@@ -32,7 +32,6 @@ __all__ = ["CallGone", "WriteBehind"]
 
 log = logging.getLogger(__name__)
 _BATCH = 256
-_STRIDE = 8  # calls that are serialised before others may run: about a millisecond
 _PATIENCE = 3.0  # seconds that the store may take for a batch before the spool does
 _MOST = 100_000  # entries that may be queued
 _CLOSING = 2.0  # seconds to write what is left
@@ -52,7 +51,6 @@ class WriteBehind(Journal):
 
     Attributes:
         refused: entries that came too late: another node has their calls.
-        dropped: entries that found no place.
     """
 
     def __init__(
@@ -69,23 +67,19 @@ class WriteBehind(Journal):
     ) -> None:
         patience, instead = (None, "memory") if spool is None else (_PATIENCE, "spool")
         self._reach = Reach(store, clock, patience=patience, instead=instead)
-        self._node = node
+        self._backlog = Backlog(clock, node, facts, most=0 if spool is not None else most)
         self._clock = clock
         self._spool = spool
-        self._facts = facts
         self._on_fenced = on_fenced
         self._most = most
         self._batch = batch
         self._lines: dict[str, Line] = {}
-        self._ready: dict[Line, None] = {}  # lines that have something queued, in order
-        self._sent: list[Sent] = []  # what was taken from the queue and is not acknowledged
-        self._queued = 0
         self._work = asyncio.Event()
         self._turn = asyncio.Lock()  # held while entries are under way: `erase` waits for it
         self._replayed = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         self._timer: TimerHandle | None = None
-        self.refused = self.dropped = 0
+        self.refused = 0
 
     # -- what metrics and readiness ask ----------------------------------------------------------
 
@@ -97,14 +91,17 @@ class WriteBehind(Journal):
     @property
     def backlog(self) -> int:
         """Entries that neither store nor spool have acknowledged."""
-        return self._queued + sum(len(sent.commit.entries) for sent in self._sent)
+        return len(self._backlog)
 
     @property
     def lag(self) -> float:
         """Seconds since the oldest of them was queued."""
-        since = [sent.since for sent in self._sent]
-        since += [line.waiting[0][0] for line in self._ready if line.waiting][:1]
-        return max(0.0, self._clock.wall() - min(since)) if since else 0.0
+        return self._backlog.lag
+
+    @property
+    def dropped(self) -> int:
+        """Entries that found no place."""
+        return self._backlog.dropped
 
     @property
     def spooled(self) -> int:
@@ -159,7 +156,7 @@ class WriteBehind(Journal):
         """Have the commits of a call go on after `version`, with this fence. Before its session starts."""
         known = self._lines.get(call_id)
         if known is not None and not known.gone:
-            self._leave(known)
+            self._backlog.leave(known)
         self._lines[call_id] = Line(call_id, fence, version)
 
     def on_commit(self, session: Session, step: Step) -> None:
@@ -176,7 +173,7 @@ class WriteBehind(Journal):
         if line is None or line.session is not session:
             return
         if session.given_up or line.gone:
-            self._leave(line)
+            self._backlog.leave(line)
             del self._lines[session.call_id]
         else:
             self._put(session, None, None)
@@ -206,11 +203,11 @@ class WriteBehind(Journal):
         """Forget what queue and spool have of a call. Once this returns nothing of it is under way to the store."""
         line = self._lines.get(call_id)
         if line is not None:
-            self._leave(line)
+            self._backlog.leave(line)
             if line.session is None or line.session.settled:
                 del self._lines[call_id]
         async with self._turn:
-            self._sent = [sent for sent in self._sent if sent.line.call_id != call_id]
+            self._backlog.acknowledge([sent for sent in self._backlog.sent if sent.line.call_id == call_id])
             if self._spool is not None:
                 await self._spool.erase(call_id)
                 self._tell_replayed()
@@ -222,25 +219,9 @@ class WriteBehind(Journal):
             line = self._lines[call_id] = Line(call_id)
         if line.gone:
             return line
-        if self._queued >= self._most and self._spool is None:
-            self._make_room(line)
-        if line.put(session, self._clock.wall(), step, effects):
-            self._ready[line] = None
-        self._queued += 1
+        self._backlog.put(line, session, step, effects)
         self._work.set()
         return line
-
-    def _make_room(self, line: Line) -> None:
-        if not self.dropped:
-            log.error("commits_dropped", extra={"queued": self._queued, "call_id": line.call_id})
-        lost, line.waiting = len(line.waiting or ()), None
-        self._ready.pop(line, None)
-        self._queued -= lost
-        self.dropped += lost
-
-    def _leave(self, line: Line) -> None:
-        self._ready.pop(line, None)
-        self._queued -= line.leave()
 
     # -- the flusher -----------------------------------------------------------------------------
 
@@ -258,14 +239,14 @@ class WriteBehind(Journal):
                 self._reach.lost(type(error).__name__)
             if self._is_busy():
                 self._work.set()
-            elif self._ready or self._sent or self.spooled:
+            elif self._backlog or self.spooled:
                 self._wake_at(self._reach.try_at)
 
     def _is_busy(self) -> bool:
         """Whether there is something to do before the next try to reach the store."""
         if not self.away:
-            return bool(self._ready or self._sent or self.spooled)
-        return self._spool is not None and bool(self._ready) and not self._sent
+            return bool(self._backlog or self.spooled)
+        return self._spool is not None and bool(self._backlog.ready) and not self._backlog.sent
 
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:
@@ -274,46 +255,26 @@ class WriteBehind(Journal):
 
     async def _round(self) -> None:
         """Send one batch, and replay one if there is something to replay."""
-        spool = self._spool
-        if spool is not None and self._queued >= self._most and not self.away:
-            self._reach.lost(f"it is slower than the calls: {self._queued} entries are queued")
-        if not self._sent:
-            await self._take()
+        spool, backlog = self._spool, self._backlog
+        if spool is not None and backlog.queued >= self._most and not self.away:
+            self._reach.lost(f"it is slower than the calls: {backlog.queued} entries are queued")
+        if not backlog.sent:
+            await backlog.take(self._batch)
         if spool is not None:
             due = self._reach.is_due
-            await self._to_spool([sent for sent in self._sent if not due or sent.line.call_id in spool])
-        if self._sent and self._reach.is_due:
+            await self._to_spool([sent for sent in backlog.sent if not due or sent.line.call_id in spool])
+        if backlog.sent and self._reach.is_due:
             await self._to_store()
         if spool is not None and len(spool) and self._reach.is_due:
             await self._replay(spool)
 
-    async def _take(self) -> None:
-        """Make commits of what is queued, for a batch of calls."""
-        for number, line in enumerate(list(islice(self._ready, self._batch))):
-            if number and not number % _STRIDE:
-                await asyncio.sleep(0)
-            if line not in self._ready or line.session is None:
-                continue  # it has left meanwhile
-            if line.session.given_up:
-                self._leave(line)
-                continue
-            del self._ready[line]
-            count = len(line.waiting or ())
-            self._queued -= count
-            try:
-                self._sent.append(commit_of(line, line.session, self._node, self._facts))
-            except Exception:  # one call that cannot be written must not keep the others from it
-                log.exception("commit_not_made", extra={"call_id": line.call_id})
-                line.waiting = None
-                self.dropped += count
-
     async def _to_store(self) -> None:
-        batch = self._sent
+        batch = self._backlog.sent
         try:
             outcomes = await self._reach.commit([sent.commit for sent in batch])
         except StoreAway:
             return await self._to_spool(batch)
-        self._sent = []
+        self._backlog.acknowledge(batch)
         for sent, outcome in zip(batch, outcomes, strict=True):
             if outcome.verdict != "fenced":
                 self._acknowledge(sent)
@@ -325,8 +286,7 @@ class WriteBehind(Journal):
     async def _to_spool(self, batch: Sequence[Sent]) -> None:
         if batch and self._spool is not None:
             await self._spool.put([sent.commit for sent in batch])
-            kept = set(map(id, batch))
-            self._sent = [sent for sent in self._sent if id(sent) not in kept]
+            self._backlog.acknowledge(batch)
             for sent in batch:
                 self._acknowledge(sent)
 
@@ -360,21 +320,16 @@ class WriteBehind(Journal):
     # -- calls that another node has -------------------------------------------------------------
 
     async def _fenced(self, sent: Sent) -> None:
-        line, commit = sent.line, sent.commit
-        rest = None
-        if line.waiting and line.session is not None and not line.session.given_up:
-            self._ready.pop(line, None)
-            self._queued -= len(line.waiting)
-            rest = commit_of(line, line.session, self._node, self._facts).commit
-        self._lose(line)
-        for late in (commit, rest) if rest is not None else (commit,):
+        rest = self._backlog.rest(sent.line)
+        self._lose(sent.line)
+        for late in (sent.commit, rest) if rest is not None else (sent.commit,):
             await self._set_aside(late)
 
     def _lose(self, line: Line) -> None:
         """Another node has the call of this line."""
         if line.gone:
             return
-        self._leave(line)
+        self._backlog.leave(line)
         try:
             self._on_fenced(line.call_id)
         except Exception:  # whoever gives calls up must not end the writing
@@ -397,11 +352,11 @@ class WriteBehind(Journal):
         cause = "the store is away"
         try:
             async with asyncio.timeout(_CLOSING):
-                while self._ready or self._sent:
-                    await self._take()
+                while self._backlog:
+                    await self._backlog.take(self._batch)
                     if self._spool is not None:
-                        await self._to_spool(self._sent)
-                    elif self._sent:
+                        await self._to_spool(self._backlog.sent)
+                    elif self._backlog.sent:
                         await self._to_store()
                         if self.away:
                             break
