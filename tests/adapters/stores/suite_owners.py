@@ -133,6 +133,7 @@ class OwnerSuite(Opens):
             await committed(bench.store, "CA1")
             await committed(bench.store, "CA2")
             await committed(bench.store, "CA3", head=an_ended_head())
+            await committed(bench.store, "CA3b", head=an_ended_head(settled=False))
 
             assert await claimed(bench.store, "CA4", max_active=2) == ("full", 0, "", None)
             assert (await claimed(bench.store, "CA4", max_active=3)).granted
@@ -175,6 +176,26 @@ class OwnerSuite(Opens):
 
             assert lost == ["CA2"]
             assert (await known(bench.store, "CA2")).owner == "node-b"
+
+    async def test_owner_that_took_its_call_back_has_lost_its_former_fence(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as bench:
+            await claimed(bench.store)
+            await committed(bench.store)
+            await claimed(bench.store, owner="node-b", force=True)
+            assert (await claimed(bench.store, owner="node-a", force=True)).fence == 3
+
+            assert await bench.store.renew("node-a", [("CA1", 1)], lease=LONG) == ["CA1"]
+            assert await committed(bench.store, first=2, fence=1) == ("fenced", 1, 3)
+            assert await committed(bench.store, first=2, fence=3) == ("applied", 2, 3)
+
+    async def test_fence_that_the_store_lost_is_known_again_once_it_is_renewed(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as bench:
+            await committed(bench.store, owner="node-a", fence=1)
+
+            assert await bench.store.renew("node-b", [("CA1", 4)], lease=LONG) == []
+
+            assert (await claimed(bench.store, owner="node-a"))[:3] == ("owned", 4, "node-b")
+            assert await committed(bench.store, first=2, owner="node-a", fence=1) == ("fenced", 1, 4)
 
     async def test_call_that_the_store_does_not_know_is_lost_to_nobody(self, tmp_path: Path) -> None:
         async with self.opened(tmp_path) as bench:

@@ -53,8 +53,8 @@ async def test_calls_with_something_left_to_do_never_make_room() -> None:
 async def test_claim_alone_takes_no_room_and_is_forgotten_in_time() -> None:
     store = MemoryStore(clock=LoopClock(), max_sessions=1, cleanup_interval=300)
     await store.start()
-    await committed(store, "ended", head=an_ended_head(ended_at=LoopClock().wall()))
     await claimed(store, "claimed", lease=15)
+    await committed(store, "ended", head=an_ended_head(ended_at=LoopClock().wall()))
 
     assert await store.get("ended") is not None
     await elapse(1800)
