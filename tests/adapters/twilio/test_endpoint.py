@@ -570,3 +570,58 @@ async def test_no_log_line_tells_what_a_peer_sent(caplog: pytest.LogCaptureFixtu
 
     assert "socket_refused" in caplog.text
     assert "secret" not in "".join(str(record.__dict__) for record in caplog.records if "adapters" in record.name)
+
+
+# -- while the desk asks its store ------------------------------------------------------------------
+
+
+async def test_what_comes_while_the_desk_asks_its_store_is_heard_in_order_once_it_knows() -> None:
+    slow = asyncio.Event()
+    async with served(desk=FakeDesk(slow=slow)) as line, line.socket() as peer:
+        await peer.send(start())
+        for number in range(1, 101):
+            await peer.send(media(number))
+        await elapse(0.5)
+        assert line.desk.legs.empty()
+
+        slow.set()
+        _, heard = await line.desk.legs.get()
+        await heard.until("audio", "f39/fw==", 2000)
+
+    assert [event[2] for event in heard.log if event[0] == "audio"] == [number * 20 for number in range(1, 101)]
+
+
+async def test_a_peer_that_leaves_while_the_desk_asks_its_store_is_told_as_gone() -> None:
+    slow = asyncio.Event()
+    async with served(desk=FakeDesk(slow=slow)) as line:
+        async with line.socket() as peer:
+            await peer.send(start())
+            await elapse(0.1)
+        slow.set()
+        _, heard = await line.desk.legs.get()
+        await heard.closed.wait()
+
+    assert [event[0] for event in heard.log] == ["closed"]
+
+
+async def test_a_stream_of_our_twiml_says_whether_the_call_has_had_one() -> None:
+    async with served() as line:
+        token = line.calls.token(CALL)
+        async with line.stream(token=token):
+            pass
+        async with line.stream(token=token, again="1"):
+            pass
+        line.desk.live.clear()
+        async with line.stream(again="1"):  # anybody may say so
+            pass
+
+    assert line.desk.brought_again == [CALL]
+    assert [started.parameters for started, _, _ in line.desk.connected] == [{}, {}, {}]
+
+
+async def test_a_call_that_the_desk_refuses_leaves_nothing_behind_that_its_token_brought() -> None:
+    async with served(desk=FakeDesk(refuses=True)) as line, line.socket() as peer:
+        await peer.send(start(token=line.calls.token(CALL)))
+        assert await close_of(peer) == (1008, "refused")
+
+        assert len(line.calls) == 0
