@@ -1,0 +1,327 @@
+"""The connection to Redis: one server, one that sentinels watch, or a cluster. Nothing else imports the client.
+
+The client's own defaults would wait for the better part of a minute for a server that is stalled, and try again by
+themselves. Here nothing waits for longer than a deadline, nothing is repeated, and a breaker keeps others from waiting
+for what has just failed. A connection on which a reply is outstanding is never used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import hiredis
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+
+from adapters.stores.breaker import Breaker
+from adapters.stores.contract import StoreAway
+from adapters.stores.redis_scripts import load_scripts
+from fsm.errors import SettingError
+
+__all__ = ["Command", "Link", "Target"]
+
+log = logging.getLogger(__name__)
+Command: TypeAlias = tuple[Any, ...]
+"""Name and arguments: bytes, text or numbers. Of a script: EVALSHA, its sha, the number of keys, the keys …"""
+_AT_ONCE = 32  # exchanges that are under way at most, each on a connection of its own
+_SHAS = 2  # how often a server may forget its scripts while we load them
+_POLICY = re.compile(r"maxmemory[_-]policy\W+(?:b')?([a-z-]+)")  # of CONFIG GET and of INFO
+_WRONG_SETTING = re.compile(r"WRONGPASS|NOAUTH|NOPERM|AUTH|invalid password|DB index|invalid DB", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Which Redis, and how long it may take. Durations are seconds.
+
+    Attributes:
+        password, db: empty and 0: what the URL says.
+        connect_within: for a TCP connection.
+        answer_within: for the answer to whatever is sent at once.
+    """
+
+    url: str = field(default="redis://localhost:6379", repr=False)
+    password: str = field(default="", repr=False)
+    db: int = 0
+    sentinels: tuple[tuple[str, int], ...] = ()
+    sentinel_service: str = "mymaster"
+    cluster: bool = False
+    connect_within: float = 0.5
+    answer_within: float = 1.0
+
+
+class Link:
+    """Carries commands to Redis and replies back.
+
+    Attributes:
+        scripts: by name.
+    """
+
+    def __init__(self, target: Target, *, breaker: Breaker | None = None) -> None:
+        self.target = target
+        self.scripts = load_scripts()
+        self._breaker = breaker or Breaker()
+        self._client = _client(target)
+        self._within = target.connect_within + target.answer_within
+        self._permits = asyncio.Semaphore(_AT_ONCE)
+        self._is_checked = False
+
+    @property
+    def away(self) -> bool:
+        """Whether Redis did not answer when it was last asked, or must not be used."""
+        return self._breaker.away
+
+    @property
+    def reason(self) -> str:
+        """Return why it is away; empty if it is not."""
+        return self._breaker.reason
+
+    async def start(self) -> None:
+        """Look whether it may be used; returns if it cannot be reached.
+
+        Raises:
+            SettingError: it evicts, or takes neither our password nor our database.
+        """
+        wrong: SettingError | None = None
+        try:
+            with self._breaker.attempt():
+                try:
+                    await self._check()
+                except SettingError as error:
+                    wrong = error
+                    raise StoreAway(str(error)) from error
+        except StoreAway as away:
+            log.warning("redis away at start", extra={"reason": str(away)})
+        if wrong is not None:
+            raise wrong
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    def script(self, name: str, keys: Sequence[bytes], *args: Any) -> Command:
+        """Return the command that runs a script."""
+        return ("EVALSHA", self.scripts[name].sha, len(keys), *keys, *args)
+
+    async def run(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands at once, and return their replies.
+
+        Raises:
+            StoreAway: one of them was not answered, or refused; each may have been carried out all the same.
+        """
+        if not commands:
+            return []
+        async with self._permits:
+            with self._breaker.attempt():
+                if not self._is_checked:
+                    await self._first_contact()
+                return await self._run(commands)
+
+    async def scan(self, pattern: bytes) -> AsyncIterator[bytes]:
+        """Yield every key that matches, on whatever server; one may come twice.
+
+        Raises:
+            StoreAway
+        """
+        found = self._client.scan_iter(match=pattern, count=1000)
+        while True:
+            try:
+                async with asyncio.timeout(self._within):
+                    key = await anext(found)
+            except StopAsyncIteration:
+                return
+            except (RedisError, OSError, TimeoutError) as error:
+                raise _away(error) from error
+            yield key
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    async def _run(self, commands: Sequence[Command]) -> list[Any]:
+        replies = await self._exchange(commands)
+        for _ in range(_SHAS):
+            again = _to_repeat(commands, replies)
+            if not again:
+                break
+            await self._load_scripts()
+            for index, reply in zip(again, await self._exchange([commands[i] for i in again]), strict=True):
+                replies[index] = reply
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise _away(reply) from reply
+        return replies
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """Return replies, errors of the server among them.
+
+        Raises:
+            StoreAway: there was no connection, or no answer.
+        """
+        try:
+            async with asyncio.timeout(self._within):
+                if isinstance(self._client, RedisCluster):
+                    return await self._over_nodes(self._client, commands)
+                return await self._over_one(self._client.connection_pool, commands)
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            if isinstance(self._client, RedisCluster):
+                await self._client.aclose()  # its view of the nodes may be out of date; it is asked for anew
+            raise _away(error) from error
+
+    async def _over_one(self, pool: ConnectionPool, commands: Sequence[Command]) -> list[Any]:
+        connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            # the client's own packing takes twice as long
+            await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
+            return [await _reply(connection) for _ in commands]
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await asyncio.shield(pool.release(connection))
+
+    async def _over_nodes(self, client: RedisCluster, commands: Sequence[Command]) -> list[Any]:
+        pipeline = client.pipeline()
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
+
+    async def _load_scripts(self) -> None:
+        for script in self.scripts.values():
+            for reply in await self._on_each(("SCRIPT", "LOAD", script.source)):
+                if isinstance(reply, Exception):
+                    raise _away(reply) from reply
+
+    async def _on_each(self, command: Command) -> list[Any]:
+        """Run a command on every primary, or on the one server there is; return replies, errors among them."""
+        if not isinstance(self._client, RedisCluster):
+            return await self._exchange([command])
+        try:
+            async with asyncio.timeout(self._within):
+                await self._client.initialize()
+                return [await _of_node(self._client, node, command) for node in self._client.get_primaries()]
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            await self._client.aclose()
+            raise _away(error) from error
+
+    # -- first contact ---------------------------------------------------------------------------
+
+    async def _first_contact(self) -> None:
+        try:
+            await self._check()
+        except SettingError as error:
+            if self._breaker.reason != str(error):
+                log.error("redis must not be used", extra={"reason": str(error)})  # noqa: TRY400  # the reason is all
+            raise StoreAway(str(error)) from error
+
+    async def _check(self) -> None:
+        """See that this Redis may be used, and give it our scripts.
+
+        Raises:
+            SettingError: it may not.
+            StoreAway: it cannot be reached.
+        """
+        try:
+            said = await self._on_each(("CONFIG", "GET", "maxmemory-policy"))
+            if any(isinstance(reply, ResponseError) for reply in said):  # a hosted one does not tell its configuration
+                said = await self._on_each(("INFO", "memory"))
+            await self._load_scripts()
+        except StoreAway as away:
+            cause = away.__cause__
+            if isinstance(cause, AuthenticationError | NoPermissionError) or _WRONG_SETTING.search(str(cause)):
+                raise SettingError(f"REDIS_URL, REDIS_PASSWORD, REDIS_DB: Redis does not let us in: {cause}") from cause
+            raise
+        for reply in said:
+            policy = _POLICY.search(str(reply))
+            if policy and policy[1] != "noeviction":
+                raise SettingError(
+                    f"REDIS_URL: this Redis throws keys away when its memory is full (maxmemory-policy {policy[1]}), "
+                    "and calls would be lost; set maxmemory-policy to noeviction, or use another Redis"
+                )
+        self._is_checked = True
+
+
+async def _reply(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+async def _of_node(client: RedisCluster, node: Any, command: Command) -> Any:
+    try:
+        return await client.execute_command(*command, target_nodes=node)
+    except ResponseError as error:
+        return error
+
+
+def _to_repeat(commands: Sequence[Command], replies: Sequence[Any]) -> list[int]:
+    """Return which commands the server had no script for, and those behind them that are of the same key."""
+    keys: set[Any] = set()
+    found = []
+    for index, (command, reply) in enumerate(zip(commands, replies, strict=True)):
+        key = command[3] if command[0] == "EVALSHA" else None
+        if isinstance(reply, NoScriptError) or (key is not None and key in keys):
+            found.append(index)
+            keys.add(key)
+    return found
+
+
+def _away(error: BaseException) -> StoreAway:
+    """Return what a failure means to whoever asked; it tells neither keys nor values."""
+    what = str(error) or "no answer in time"
+    return StoreAway(f"redis: {type(error).__name__}: {what[:200]}")
+
+
+def _client(target: Target) -> Redis | RedisCluster:
+    said = dict(parse_url(target.url))
+    said |= {"password": target.password} if target.password else {}
+    said |= {"db": target.db} if target.db else {}
+    options: dict[str, Any] = {
+        "protocol": 2,  # RESP 3 costs a round trip at connecting
+        "driver_info": None,  # and so does saying who we are
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": target.connect_within,
+        "socket_timeout": None,  # the link has a deadline of its own, for all replies together
+    }
+    if target.cluster:
+        return _cluster(said, options)
+    if target.sentinels:
+        return _watched(target, said, options)
+    if "path" in said:
+        del options["socket_connect_timeout"]
+    return Redis.from_pool(ConnectionPool(**options | said))
+
+
+def _cluster(said: dict[str, Any], options: dict[str, Any]) -> RedisCluster:
+    if said.pop("db", 0):
+        raise SettingError("REDIS_DB: a Redis Cluster has database 0 only; leave it out, also in REDIS_URL")
+    if "path" in said:
+        raise SettingError("REDIS_URL: a Redis Cluster is not reached by a unix socket; use redis:// or rediss://")
+    kind = said.pop("connection_class", None)
+    return RedisCluster(**options | said, ssl=kind is SSLConnection)
+
+
+def _watched(target: Target, said: dict[str, Any], options: dict[str, Any]) -> Redis:
+    for name in ("host", "port", "path"):
+        said.pop(name, None)
+    kind = said.pop("connection_class", None)
+    watchers = Sentinel(  # type: ignore[no-untyped-call]
+        list(target.sentinels),
+        sentinel_kwargs={**options, "socket_timeout": target.connect_within},
+    )
+    master: Redis = watchers.master_for(target.sentinel_service, **options | said, ssl=kind is SSLConnection)
+    return master
