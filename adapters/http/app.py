@@ -52,7 +52,9 @@ def build_api(
         store_away: whether the store cannot be reached just now.
     """
     access = access or Access()
-    api = FastAPI(title="callchart", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    api = FastAPI(
+        title="callchart", version="1", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     api.state.api = Api(access, calls)
     api.router.routes.extend(routes)
     api.include_router(probes(manager, store_away))

@@ -32,7 +32,8 @@ def api_of(request: Request) -> Api:
     return api
 
 
-def _calls(request: Request) -> Calls:
+async def _calls(request: Request) -> Calls:
+    """Async, or it would be run in a thread."""
     calls = api_of(request).calls
     assert calls is not None  # these routes are served with it only
     return calls
