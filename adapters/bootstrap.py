@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -21,7 +20,6 @@ from adapters.carriers.twilio.calls import TwilioCalls
 from adapters.carriers.twilio.endpoint import MEDIA_PATHS, media_app
 from adapters.carriers.twilio.webhooks import routes as twilio_routes
 from adapters.conversation import AGENTS, AgentDesk, OfflineIntents
-from adapters.conversation.transcripts import TranscriptFiles
 from adapters.http.app import AsgiApp, build_api, dispatch
 from adapters.media.clips import Clips
 from adapters.media.line import Recorder
@@ -29,6 +27,10 @@ from adapters.ownership.desk import Desk
 from adapters.ownership.keeper import Keeper
 from adapters.ownership.kept import KeptCalls
 from adapters.ownership.reaper import Reaper
+from adapters.pipeline.relay import Relay
+from adapters.pipeline.results import Results
+from adapters.pipeline.runner import LocalRunner
+from adapters.pipeline.stages import TranscriptFile
 from adapters.settings import Settings
 from adapters.stores.chosen import spool_of, store_of
 from adapters.stores.contract import SessionStore
@@ -66,7 +68,6 @@ class Application:
     node: str
     switchboard: Switchboard
     asgi: AsgiApp
-    transcripts: TranscriptFiles
     store: SessionStore
     write_behind: WriteBehind
     bus: Bus
@@ -76,6 +77,8 @@ class Application:
     desk: Desk
     reaper: Reaper
     activity: Activity
+    runner: LocalRunner
+    relay: Relay
 
     async def start(self) -> None:
         """Make ready to take calls. The store may be away; what is wrong with it for good is said now.
@@ -88,6 +91,7 @@ class Application:
         await self.bus.start()
         await self.keeper.start()
         await self.reaper.start()
+        await self.relay.start()
 
     async def drain(self) -> None:
         """Refuse new calls, let those that live finish within the grace, end the rest properly."""
@@ -99,10 +103,10 @@ class Application:
         await self.keeper.aclose()
         await self.desk.aclose()
         self.activity.aclose()
+        await self.relay.aclose()
         await self.write_behind.aclose()
         await self.bus.aclose()
         await self.store.aclose()
-        await asyncio.to_thread(self.transcripts.close)
 
     def store_is_away(self) -> bool:
         """Whether the store does not answer: calls are taken all the same, and none is taken over."""
@@ -148,9 +152,11 @@ def build(
         on_fenced=keeper.fenced,
     )
     keeper.writer = write_behind
+    calls_folder = settings.data_dir / "calls"
+    runner = LocalRunner(store, (TranscriptFile(calls_folder),), Results(calls_folder), clock=clock)
+    relay = Relay(store, runner, write_behind)
 
     # -- what calls do ---------------------------------------------------------------------------
-    transcripts = TranscriptFiles(settings.data_dir / "calls")
     switchboard = Switchboard(
         clock=clock,
         choose=choose,
@@ -159,12 +165,12 @@ def build(
             clips=Clips(),
             intents=OfflineIntents(),
             agents=AgentDesk(AGENTS),
-            transcripts=transcripts,
+            transcripts=relay,
             fronts=_NoFronts(),
             make_recorder=make_recorder,
             cost=estimated_cost,
         ),
-        observers=(transcripts, activity, write_behind, keeper, CallLog(), *observers),
+        observers=(activity, write_behind, keeper, relay, CallLog(), *observers),
         journal=write_behind,
         max_calls=settings.max_calls,
     )
@@ -215,7 +221,6 @@ def build(
         node=bus.node,
         switchboard=switchboard,
         asgi=asgi,
-        transcripts=transcripts,
         store=store,
         write_behind=write_behind,
         bus=bus,
@@ -225,6 +230,8 @@ def build(
         desk=desk,
         reaper=reaper,
         activity=activity,
+        runner=runner,
+        relay=relay,
     )
 
 

@@ -13,13 +13,13 @@ import pytest
 
 from adapters.simulators.misbehaviour import Misbehaviour
 from adapters.simulators.twilio import CallOver, TwilioCaller
-from fsm.session import Session
 from tests.calls.world import World, a_world
 from tests.fakes import elapse
 
 _FORGOTTEN_S = 400.0  # far longer than anything of a call that is over is remembered
 pytestmark = pytest.mark.timeout(60)
 
+_SESSION = "fsm.session.Session"
 _OURS = ("fsm.", "adapters.", "handlers.", "uvicorn.", "_asyncio.", "asyncio.")
 _HOUSE = 5  # objects of one class that the process may have more: they are no call's
 _BOUNDED = {"adapters.calls.activity._Entry": 256}
@@ -119,7 +119,7 @@ async def test_hundred_consecutive_calls_leave_neither_sessions_nor_memory(caplo
         await forget(world)
 
         assert grown(before) == {}
-        assert [thing for thing in gc.get_objects() if isinstance(thing, Session)] == []
+        assert objects()[_SESSION] <= before[_SESSION]
         assert descriptors() <= open_before + 1
         assert await health(world) == {"active_count": 0, "uuids": []}
     check_log(caplog)
@@ -142,6 +142,6 @@ async def test_hundred_rapid_connects_and_disconnects_leave_nothing(caplog: pyte
         assert world.application.switchboard.manager.slots_taken == 0
         assert world.peer.open_sockets == 0
         assert grown(before) == {}
-        assert [thing for thing in gc.get_objects() if isinstance(thing, Session)] == []
+        assert objects()[_SESSION] <= before[_SESSION]
         assert descriptors() <= open_before + 1
     check_log(caplog)
