@@ -170,9 +170,9 @@ class WriteBehind(Journal):
 
     def on_settled(self, session: Session) -> None:
         line = self._lines.get(session.call_id)
-        if line is None or line.session is not session:
+        if line is None or line.session not in (None, session):
             return
-        if session.given_up or line.gone:
+        if session.given_up or line.gone or line.session is None:
             self._backlog.leave(line)
             del self._lines[session.call_id]
         else:

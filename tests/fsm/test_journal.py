@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from fsm.context import CallContext
+from fsm.context import BotSettings, CallContext
 from fsm.errors import CallchartError
-from fsm.journal import effects_record, replay, step_record, trigger_data, trigger_from
+from fsm.journal import begun_as, effects_record, replay, step_record, trigger_data, trigger_from
 from fsm.observe import Effect
 from fsm.step import Step, begin, step
 from fsm.triggers import (
@@ -131,3 +133,32 @@ def test_a_replay_tells_where_another_chart_goes_another_way() -> None:
 
     assert [r.same for r in replay(other, REGISTRY, CallContext(), recorded())] == [True, False]
     assert [r.same for r in replay(without, REGISTRY, CallContext(), recorded()[2:])] == [False]
+
+
+def bots(name: str, called: str) -> BotSettings:
+    return BotSettings(name=name, greeting=called)
+
+
+def test_first_record_tells_how_the_call_began() -> None:
+    call = CallContext(
+        call_id="CA1", carrier="twilio", caller="+1555", called="+1666", bot=BotSettings(name="shop"), language="de",
+        created_at=1_700_000_000.123456, metadata={"user_id": 7}, instructions="Be brief.", voice="cedar",
+    )  # fmt: skip
+    first = begin(MACHINE, call)
+
+    record = json.loads(json.dumps(step_record(MACHINE, first, 0.0)))
+
+    assert begun_as(record, bots) == replace(call, bot=bots("shop", "+1666"))
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ({"call_id": "CA1", "event": "call.started"}, "CA1: its journal does not begin with how the call began"),
+        ({}, "its journal does not begin with how the call began"),
+        ({"call_id": "CA1", "call": {"bot": "b"}}, "CA1: the first record of its journal lacks 'carrier'"),
+    ],
+)
+def test_record_that_does_not_tell_how_a_call_began_is_told(record: dict[str, Any], says: str) -> None:
+    with pytest.raises(CallchartError, match=says):
+        begun_as(record, bots)
