@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from adapters.calls.activity import Activity
@@ -114,7 +115,11 @@ class Here(Observer):
         return found
 
     async def kept(self, call_id: str) -> None:
-        """Return once everything that this node knows of the call is kept; at once if it knows nothing."""
+        """Return once everything that this node knows of the call is kept; at once if it knows nothing.
+
+        Raises:
+            CallchartError: it will not be: the call was erased, or another node has it.
+        """
         session = self._find(call_id)
         ended = self._ended.get(call_id)
         seq = session.snapshot.seq if session is not None else ended.seq if ended is not None else 0
@@ -181,6 +186,7 @@ class Here(Observer):
 
         Raises:
             Unreachable: it takes too long.
+            CallchartError: see `kept`.
         """
         session = self._find(call_id)
         try:
@@ -309,7 +315,8 @@ class Here(Observer):
                 future.set_result(taken)
 
     async def _until_kept(self, call_id: str, seq: int) -> None:
-        await self._journal.durable(call_id, seq)
+        with suppress(CallchartError):  # it was erased, or another node has it: we do not answer for it either way
+            await self._journal.durable(call_id, seq)
         ended = self._ended.get(call_id)
         if ended is not None and ended.seq == seq:
             del self._ended[call_id]

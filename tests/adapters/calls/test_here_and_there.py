@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import orjson
 import pytest
 
-from adapters.calls.contract import AlreadyThere, BadEvent, CallOver, Stale, UnknownCall, Unreachable
-from adapters.stores.contract import StoreAway
+from adapters.calls.contract import AlreadyThere, BadEvent, CallOver, Calls, Stale, UnknownCall, Unreachable
+from adapters.stores.contract import Kept, StoreAway
 from fsm.triggers import CallEnded
 from tests.adapters.calls.node import LEASE, Node, some_nodes
 from tests.fakes import elapse
@@ -27,7 +30,8 @@ async def a_call(node: Node, call_id: str = "API1") -> str:
 
 async def test_a_call_by_api_starts_at_once_and_opens_nothing() -> None:
     async with some_nodes() as (one,):
-        created = await one.book.create(call_id="API1", bot="notes", metadata={"user_id": "u1"})
+        calls: Calls = one.book
+        created = await calls.create(call_id="API1", bot="notes", metadata={"user_id": "u1"})
         document = await one.book.get("API1")
 
         assert created == ("API1", "collecting", "active")
@@ -509,3 +513,57 @@ async def test_documents_are_json() -> None:
         document = await one.book.get("CA1")
 
         assert orjson.loads(orjson.dumps(document)) == document
+
+
+async def test_of_two_changes_of_one_version_at_once_one_is_stale() -> None:
+    async with some_nodes() as (one,):
+        await a_call(one)
+        first = asyncio.create_task(one.book.patch("API1", {"n": 1}, version=0))
+        with pytest.raises(Stale):
+            await asyncio.gather(first, one.book.patch("API1", {"n": 2}, version=0))
+
+        assert await first == {"metadata": {"shop": {"city": "Graz", "open": True}, "n": 1}, "metadata_version": 1}
+
+
+async def test_metadata_wait_until_the_last_of_a_call_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with some_nodes(2) as (one, two):
+        await a_call(one)
+        await one.book.end("API1")
+        await elapse(1)
+        get = one.store.get
+        looks: list[str] = []
+
+        async def late(call_id: str, *, touch: bool = False) -> Kept | None:
+            kept = await get(call_id, touch=touch)
+            looks.append(call_id)
+            assert kept is not None
+            return kept if len(looks) > 4 else kept._replace(head=replace(kept.head, settled=False))
+
+        monkeypatch.setattr(one.store, "get", late)
+        patched = await two.book.patch("API1", {"n": 1}, version=None)
+
+        assert patched["metadata_version"] == 1
+        assert len(looks) == 5
+
+
+async def test_a_call_whose_end_the_store_does_not_have_yet_is_not_begun_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with some_nodes() as (one,):
+        await a_call(one)
+        await elapse(1)
+
+        async def away(commits: object) -> object:
+            raise StoreAway("gone")
+
+        monkeypatch.setattr(one.store, "commit", away)
+        session = one.session("API1")
+        await one.book.end("API1")
+        await session.wait_settled()
+        one.here.forget("API1")
+
+        with pytest.raises(Unreachable, match="does not know yet how call API1 ended"):
+            await one.book.end("API1")
+        assert one.board.manager.call_ids() == []
+        monkeypatch.undo()
+        await elapse(30)

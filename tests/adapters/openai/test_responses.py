@@ -80,6 +80,18 @@ async def test_a_lost_response_keeps_its_whole_function_calls() -> None:
     assert [c.call_id for c in line.calls] == ["call_1"]
 
 
+async def test_the_conversation_is_that_of_the_newest_response_of_ours() -> None:
+    line = Line()
+    line.worker.request("answer", "")
+    line.worker.opened()
+    before = line.worker.conversation_id
+    line.worker.take(e.ResponseCreated("r1", {}, "conv_1"))
+    line.worker.take(e.ResponseCreated("r2", {}, "conv_2"))
+    line.worker.close()
+
+    assert (before, line.worker.conversation_id) == ("", "conv_1")
+
+
 async def test_while_one_response_is_made_another_is_cancelled() -> None:
     line = Line()
     line.worker.request("answer", "")
