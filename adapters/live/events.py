@@ -15,11 +15,13 @@ import orjson
 from fsm.document import iso
 from fsm.step import Step
 
-__all__ = ["END", "FIRST", "Event", "Place", "of_record", "of_step", "read_place", "the_end"]
+__all__ = ["END", "FIRST", "OWN", "Event", "Place", "of_record", "of_step", "read_place", "the_end"]
 
 END = 999
 """`n` of the last event of a call: that it is over."""
 
+OWN = 500
+"""`n` of what handlers tell by themselves begins here; what a step tells is below."""
 _CARRIED: Mapping[str, tuple[str, ...]] = {
     "intent.detected": ("intent", "confidence", "entities", "missing", "requires_agent", "agent_type"),
     "agent.needs_info": ("question", "slot"),

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
-from adapters.live.events import END, FIRST, Event, Place, of_step, the_end
+from adapters.live.events import FIRST, OWN, Event, Place, of_step, the_end
 from fsm.clock import Clock
 from fsm.context import CallContext
 from fsm.document import iso, status_of
@@ -34,7 +34,6 @@ _KEPT = 10_000  # events in the ring
 _QUEUE = 1_000  # events that a subscription may be behind
 _SLACK_MS = 5_000  # how far clocks and deliveries of two nodes may be apart, when one resumes what the other told
 _LAST_WORDS = 2.0  # seconds that ends which are not durable yet have when the process stops
-_OWN = END - 499  # `n` of what a handler tells by itself begins here
 
 
 class Lagged(CallchartError):
@@ -113,10 +112,9 @@ class Subscription:
 class _End:
     """A call that is over and not told so yet."""
 
-    __slots__ = ("event", "session", "task")
+    __slots__ = ("event", "task")
 
-    def __init__(self, session: Session, event: Event) -> None:
-        self.session = session
+    def __init__(self, event: Event) -> None:
         self.event = event
         self.task: asyncio.Task[None] | None = None
 
@@ -212,14 +210,11 @@ class Hub(Observer):
         call = step.after.context
         self._last[call.call_id] = events[-1].place
         if step.row.final:
-            self._ends[call.call_id] = _End(session, _over(call, step.after.seq, step.after.state, at))
+            self._ends[call.call_id] = _End(_over(call, step.after.seq, step.after.state, at))
         self._tell(events)
 
     def on_settled(self, session: Session) -> None:
-        if session.given_up:
-            self.forget(session.call_id)
-        else:
-            self._acknowledge(session.call_id)
+        self._acknowledge(session.call_id)
         self._last.pop(session.call_id, None)
 
     # -- FrontPort -------------------------------------------------------------------------------
@@ -230,7 +225,7 @@ class Hub(Observer):
             self._acknowledge(call_id)
             return
         last = self._last.get(call_id, Place(0, 0))
-        place = self._last[call_id] = Place(last.seq, max(_OWN, last.n + 1))
+        place = self._last[call_id] = Place(last.seq, max(OWN, last.n + 1))
         moment = {"seq": place.seq, "at": iso(self.clock.wall())}
         self._tell([Event(call_id, place, event, {**moment, **data})])
 
@@ -257,11 +252,11 @@ class Hub(Observer):
         try:
             await journal.durable(event.call_id, event.place.seq)
         except CallchartError as error:
-            log.warning("end_not_durable", extra={"call_id": event.call_id, "error": type(error).__name__})
-            self._ends.pop(event.call_id, None)
+            log.warning("end_not_told", extra={"call_id": event.call_id, "error": type(error).__name__})
+            del self._ends[event.call_id]
         else:
-            if self._ends.pop(event.call_id, None) is end and not end.session.given_up:
-                self._tell([event])
+            del self._ends[event.call_id]
+            self._tell([event])
 
     async def aclose(self) -> None:
         """Tell the ends that become durable within two seconds, then end every subscription. May be called twice."""

@@ -6,6 +6,7 @@ journal, or else how things are now. It listens before it asks, and drops what t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from adapters.calls.contract import Calls, UnknownCall
-from adapters.live.events import END, Event, Place, of_record, read_place, the_end
+from adapters.live.events import END, OWN, Event, Place, of_record, read_place, the_end
 from adapters.live.hub import Hub, Placed, Subscription
 from fsm.document import iso, timestamp
 
@@ -40,7 +41,7 @@ def message(kind: str, call_id: str | None, data: Any, id: str = "") -> str:
     return orjson.dumps({"id": id, **said} if id else said, default=str).decode()
 
 
-class Watcher:
+class Watcher(ABC):
     """What a connection tells; `start`, then iterate over `messages`, and `close` in any case."""
 
     def __init__(self, hub: Hub, calls: Calls, call_id: str | None, after: str) -> None:
@@ -50,21 +51,21 @@ class Watcher:
         self.after = after
         self.heard: Subscription = hub.subscribe(call_id)
 
+    @abstractmethod
     async def start(self) -> bool:
         """Find out what is to be told; False: nothing is, and nothing will be.
 
         Raises:
             UnknownCall, Unreachable: see `Calls`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def messages(self) -> AsyncGenerator[Told, None]:
         """Yield what is to be told.
 
         Raises:
             Lagged, Closed, Unreachable: it cannot go on; whoever connects again, after the last id, misses nothing.
         """
-        raise NotImplementedError
 
     def close(self) -> None:
         """Stop to listen."""
@@ -134,10 +135,10 @@ class OneCall(Watcher):
         seq = int(call["seq"])
         lines = [asdict(line) for line in await self.calls.lines(self._id)]
         transcript = [line for line in lines if line["role"] == "segment" or line["seq"] <= seq]
-        since = self.hub.since_place(self._id, Place(seq, END - 1)) or ()
+        since = self.hub.since_place(self._id, Place(seq, OWN - 1)) or ()
         told_over = any(placed.event.ends_call for placed in since)
         self._over = bool(call["status"] in _OVER and (told_over or call["settled"]))
-        self._place = Place(seq, END if self._over else END - 1)
+        self._place = Place(seq, END if self._over else OWN - 1)
         data = {"call": call, "transcript": transcript}
         self._first.append(Told(str(self._place), message("snapshot", self._id, data, str(self._place)), "snapshot"))
 

@@ -64,6 +64,8 @@ async def test_what_a_front_wants_reaches_a_call_that_has_started() -> None:
             taken = await hear(front, "configured")
             told = await hear(front, "transition")
 
+            assert world.live.fronts.waiting == 0
+
         assert taken["data"] == {"applied": True, "seq": told["data"]["seq"], "ignored": []}
         assert told["data"]["event"] == "session.configured"
         assert knows(world) == ("Speak like a pirate.", "cedar", "de", {"order": 7})

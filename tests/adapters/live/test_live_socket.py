@@ -14,10 +14,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from adapters.live.messages import SERVER
 from fsm.triggers import (
     PlaybackFinished,
+    ReplyFailed,
     SegmentReceived,
     SessionConfigured,
+    StsFailed,
     ToolCall,
     ToolCalled,
+    Trigger,
     UserTranscript,
 )
 from tests.adapters.live.world import Gate, a_world, hear, two_nodes
@@ -310,6 +313,65 @@ async def test_what_agents_tools_and_segments_say_is_told() -> None:
         assert tool["data"]["tools"] == [{"tool": "order_status", "id": "c1"}]
 
 
+async def test_what_happens_while_the_list_is_made_is_told_once() -> None:
+    async with a_world() as world:
+        world.answer("CA1")
+        await elapse(0.1)
+        world.book.before.append(lambda: world.say("before"))
+        async with world.socket("/api/v1/calls/live") as socket:
+            snapshot = await hear(socket)
+            world.book.before.clear()
+            world.say("after")
+            told = await hear(socket)
+
+        assert told["data"]["seq"] == snapshot["data"]["calls"][0]["seq"] + 1
+
+
+async def test_what_is_nowhere_any_more_is_shown_by_a_new_snapshot() -> None:
+    async with a_world() as world:
+        world.answer()
+        await elapse(0.1)
+        world.live.hub._ring.clear()
+        del world.book.records["CA1"][1]
+        async with world.socket(f"{LIVE}?after=1.0") as socket:
+            assert (await hear(socket))["type"] == "snapshot"
+
+
+@pytest.mark.parametrize(
+    ("trigger", "code", "text"),
+    [
+        (StsFailed(reason="gave_up"), "sts.failed", "gave_up"),
+        (ReplyFailed(reason="refused"), "reply.failed", "refused"),
+    ],
+    ids=["sts", "reply"],
+)
+async def test_what_fails_in_a_call_is_told(trigger: Trigger, code: str, text: str) -> None:
+    async with a_world() as world:
+        world.answer()
+        await elapse(0.1)
+        async with world.socket(LIVE) as socket:
+            await hear(socket, "snapshot")
+            world.post(trigger)
+            told = await hear(socket, "error")
+
+        assert (told["data"]["code"], told["data"]["message"]) == (code, text)
+
+
+async def test_what_handlers_tell_by_themselves_is_told_in_its_place() -> None:
+    async with a_world() as world:
+        session = world.answer()
+        await elapse(0.1)
+        async with world.socket(LIVE) as socket:
+            snapshot = await hear(socket, "snapshot")
+            session.ports.fronts.notify("CA1", "order.found", {"order": 7})
+            world.say("hello")
+            first, second = await hear(socket), await hear(socket)
+
+        seq = snapshot["data"]["call"]["seq"]
+        assert (first["type"], first["data"]["order"], first["data"]["seq"]) == ("order.found", 7, seq)
+        assert second["data"]["seq"] == seq + 1
+
+
 async def test_a_call_that_nobody_knows_is_told_by_a_close_code() -> None:
     async with a_world() as world, world.socket("/api/v1/calls/CA404/live") as socket:
         await everything(socket)
@@ -366,10 +428,11 @@ async def test_a_peer_that_never_reads_is_cut_off_and_slows_nobody() -> None:
         )
         await reader.readuntil(b"\r\n\r\n")
         await elapse(0.1)
-        for _ in range(900):
-            session.post(SegmentReceived(id="s", text="x" * 20_000))
+        for _ in range(300):  # fewer than would cut it off by their number
+            session.post(SegmentReceived(id="s", text="x" * 100_000))
             await elapse(0.01)
-        assert session.snapshot.seq > 900
+        assert session.snapshot.seq > 300
+        assert world.live.hub.watched == 1
         await elapse(60)
 
         assert world.live.hub.watched == 0

@@ -101,6 +101,7 @@ class Book(Observer):
         self.sessions: dict[str, Session] = {}
         self.records: dict[str, list[dict[str, Any]]] = {}
         self.times: list[Any] = []
+        self.before: list[Any] = []
         self.asked: list[str] = []
 
     def on_commit(self, session: Session, step: Step) -> None:
@@ -137,6 +138,9 @@ class Book(Observer):
         return page, (after + limit if len(entries) > after + limit else None)
 
     async def active(self) -> list[dict[str, Any]]:
+        for happen in self.before:
+            happen()
+            await asyncio.sleep(0.1)
         live = [s for s in self.sessions.values() if not s.closed]
         found = [{"call_id": s.call_id, "state": s.state, "seq": s.snapshot.seq} for s in live]
         for happen in self.times:
@@ -225,6 +229,7 @@ async def a_world(
         await world.manager.idle(timeout=60)
         await world.live.aclose()
     assert world.live.hub.watched == 0
+    assert not any(entry.fronts for entry in world.live.fronts._waiting.values())
 
 
 @asynccontextmanager
