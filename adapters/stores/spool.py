@@ -5,10 +5,14 @@ One holds what has to be replayed; the other what must not be, since another nod
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import IO
 
 from adapters.stores.contract import Commit, Kept, SessionStore
+from fsm.errors import SettingError
 
 __all__ = ["Spool"]
 
@@ -22,15 +26,18 @@ class Spool:
     Args:
         store: what has to be replayed; nobody else uses it.
         aside: what was set aside.
+        lock: a file that is locked as long as the spool is open: what a process holds is not for another one to replay.
 
     Attributes:
         left: ids of calls that a former process has left and that were not replayed yet.
         set_aside: calls that were set aside, ever.
     """
 
-    def __init__(self, store: SessionStore, aside: SessionStore) -> None:
+    def __init__(self, store: SessionStore, aside: SessionStore, *, lock: Path | None = None) -> None:
         self._store = store
         self._aside = aside
+        self._lock = lock
+        self._locked: IO[bytes] | None = None
         self._held: dict[str, float] = {}  # call id -> when the call was made
         self.left: set[str] = set()
         self.set_aside = 0
@@ -45,8 +52,10 @@ class Spool:
         """Find what a former process has left.
 
         Raises:
-            SettingError: the files must not be used as they are.
+            SettingError: the files must not be used as they are, or another process uses them.
         """
+        if self._lock is not None:
+            self._locked = _locked(self._lock)
         await self._store.start()
         await self._aside.start()
         async for kept in self._store.everything():
@@ -110,6 +119,8 @@ class Spool:
         """Write what is left and let go of the files; may be called twice."""
         await self._store.aclose()
         await self._aside.aclose()
+        if self._locked is not None:
+            self._locked.close()
 
     def forget(self, call_id: str) -> None:
         """Nothing of a call is held."""
@@ -140,3 +151,17 @@ class Spool:
                     start = i
             after = entries[-1].version
         return tuple(commits)
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """Return the file, locked until it is closed, or its process ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise SettingError(
+            f"CALLCHART_DATA_DIR: {path.parent} is the folder of another process that runs; give each its own"
+        ) from error
+    return file

@@ -13,6 +13,7 @@ from adapters.stores.contract import Commit, Head, SessionStore
 from adapters.stores.spool import Spool
 from adapters.stores.write_behind import WriteBehind
 from fsm.clock import LoopClock
+from fsm.errors import SettingError
 from fsm.triggers import UserSilent, UserSpeaking
 from tests.adapters.stores.faulty import FaultyStore, a_call_on, a_memory, a_spool, records, versions
 from tests.fakes import elapse
@@ -217,3 +218,15 @@ async def test_store_that_is_slower_than_the_calls_is_relieved_by_the_spool(capl
     assert backlog == 0
     assert await versions(store) == list(range(1, 205))
     assert "store_away" in [r.message for r in caplog.records]
+
+
+async def test_spool_of_a_process_that_runs_is_not_for_another_one(tmp_path: Path) -> None:
+    lock = tmp_path / "data" / "spool.lock"
+    first, second = (Spool(a_memory(), a_memory(), lock=lock) for _ in range(2))
+    await first.start()
+
+    with pytest.raises(SettingError, match=r"CALLCHART_DATA_DIR: .*/data is the folder of another process that runs"):
+        await second.start()
+    await first.aclose()
+    await second.start()
+    await second.aclose()
