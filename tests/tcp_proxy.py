@@ -45,6 +45,7 @@ class TcpProxy:
         self.links: set[_Link] = set()
         self.a_reply_was_swallowed = asyncio.Event()
         self.a_request_came = asyncio.Event()
+        self.a_client_came = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -110,9 +111,15 @@ class TcpProxy:
         """Wait until bytes of a client have come since `stall`."""
         await self.a_request_came.wait()
 
+    async def linked(self) -> None:
+        """Wait for the next connection."""
+        self.a_client_came.clear()
+        await self.a_client_came.wait()
+
     def _link(self) -> asyncio.Protocol:
         link = _Link(self)
         self.links.add(link)
+        self.a_client_came.set()
         return _End(link, "out")
 
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 Command: TypeAlias = tuple[Any, ...]
 """Name and arguments: bytes, text or numbers. Of a script: EVALSHA, its sha, the number of keys, the keys …"""
 _AT_ONCE = 32  # exchanges that are under way at most, each on a connection of its own
+_QUIET = 5.0  # seconds without a message until a server that we listen to is asked whether it is there
 _SHAS = 2  # how often a server may forget its scripts while we load them
 _POLICY = re.compile(r"maxmemory[_-]policy\W+(?:b')?([a-z-]+)")  # of CONFIG GET and of INFO
 _WRONG_SETTING = re.compile(r"WRONGPASS|NOAUTH|NOPERM|AUTH|invalid password|DB index|invalid DB", re.IGNORECASE)
@@ -68,18 +70,21 @@ class Target:
 class Link:
     """Carries commands to Redis and replies back.
 
+    Args:
+        keeps: whether calls are kept there: then it must not evict, and is given our scripts.
+
     Attributes:
         scripts: by name.
     """
 
-    def __init__(self, target: Target, *, breaker: Breaker | None = None) -> None:
+    def __init__(self, target: Target, *, keeps: bool = True, breaker: Breaker | None = None) -> None:
         self.target = target
         self.scripts = load_scripts()
         self._breaker = breaker or Breaker()
         self._client = _client(target)
         self._within = target.connect_within + target.answer_within
         self._permits = asyncio.Semaphore(_AT_ONCE)
-        self._is_checked = False
+        self._is_checked = not keeps
 
     @property
     def away(self) -> bool:
@@ -131,6 +136,44 @@ class Link:
                 if not self._is_checked:
                     await self._first_contact()
                 return await self._run(commands)
+
+    @asynccontextmanager
+    async def subscribed(self, *channels: bytes) -> AsyncIterator[AsyncIterator[tuple[bytes, bytes]]]:
+        """Listen to channels; yield what gives (channel, message), for as long as the server is there.
+
+        Raises:
+            StoreAway: it cannot be reached, or is gone.
+        """
+        if isinstance(self._client, RedisCluster):
+            raise TypeError("a message to one node of a cluster reaches all: listen to one of them")
+        pool, connection = self._client.connection_pool, None
+        try:
+            async with asyncio.timeout(self._within):
+                connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+                await connection.send_command("SUBSCRIBE", *channels)
+                for _ in channels:
+                    await connection.read_response()
+            yield self._messages(connection)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise _away(error) from error
+        finally:
+            if connection is not None:
+                await connection.disconnect(nowait=True)
+                await asyncio.shield(pool.release(connection))
+
+    async def _messages(self, connection: AbstractConnection) -> AsyncIterator[tuple[bytes, bytes]]:
+        waits = _QUIET
+        while True:
+            said = await connection.read_response(timeout=waits)
+            if said is None:
+                if waits != _QUIET:
+                    raise TimeoutError
+                await connection.send_command("PING")
+                waits = self._within
+                continue
+            waits = _QUIET
+            if said[0] == b"message":
+                yield said[1], said[2]
 
     async def scan(self, pattern: bytes) -> AsyncIterator[bytes]:
         """Yield every key that matches, on whatever server; one may come twice.

@@ -42,7 +42,7 @@ async def a_store(server: RedisServer, *, cluster: bool = False, **options: Any)
     """Open a store in a server, as it is."""
     names = ("retention", "session_ttl", "prefix")
     kept = {name: options.pop(name) for name in names if name in options}
-    target = {"url": server.url, "cluster": cluster} | options
+    target: dict[str, Any] = {"url": server.url, "cluster": cluster} | options
     store = RedisStore(Link(Target(**target)), **kept)
     await store.start()
     try:
