@@ -17,11 +17,16 @@ from tests.adapters.stores.bench import LONG, SHORT, Bench, Opens, a_commit, a_h
 
 __all__ = ["RandomSuite"]
 
-_NODES = ("node-a", "node-b", "node-c")
-_CALLS = ("CA1", "CA2")
-_ACTS = ("claim", "force", "brief", "commit", "commit", "lose", "lose", "resend", "renew", "release", "wait", "settle")
+_NODES = ("node-a", "node-b", "node-a", "node-c")
+_CALLS = ("CA1", "CA1", "CA1", "CA2")
+_ACTS = (
+    "claim", "force", "brief", "commit", "commit", "commit", "lose", "lose", "lose", "resend", "skip", "renew",
+    "release", "wait", "settle",
+)  # fmt: skip
 _PLANS = st.lists(
-    st.tuples(st.sampled_from(_ACTS), st.sampled_from(_NODES), st.sampled_from(_CALLS), st.integers(0, 3)), max_size=40
+    st.tuples(st.sampled_from(_ACTS), st.sampled_from(_NODES), st.sampled_from(_CALLS), st.integers(0, 3)),
+    min_size=5,
+    max_size=50,
 )
 
 
@@ -46,22 +51,33 @@ class _World:
 
     async def act(self, act: str, node: str, call_id: str, number: int) -> None:
         """Let one node do one thing."""
-        store, grip = self.bench.store, self.grips.setdefault((node, call_id), _Grip())
+        grip = self.grips.setdefault((node, call_id), _Grip())
         match act:
             case "claim" | "force" | "brief":
                 await self._claim(node, call_id, force=act == "force", lease=SHORT if act == "brief" else LONG)
-            case "commit" | "lose" | "settle" if grip.fence:
-                grip.version += number
+            case "commit" | "lose" | "settle":
+                if not grip.fence:
+                    await self._claim(node, call_id, force=False, lease=LONG)
+                self.grips[node, call_id].version += number
                 await self._send(self._commit(node, call_id, settle=act == "settle"), lost=act == "lose")
             case "resend" if self.sent:
                 await self._send(self.sent[number % len(self.sent)], lost=number % 2 == 1)
-            case "renew" if grip.fence:
-                lost = await store.renew(node, [(call_id, grip.fence)], lease=LONG)
-                assert bool(lost) == (self.fences.get(call_id, 0) > grip.fence)
-            case "release":
-                await store.release(node, call_id, grip.fence)
             case "wait" if number == 0:
                 await self.bench.let_pass(2 * SHORT)
+            case _:
+                await self._hold(act, node, call_id, grip.fence)
+
+    async def _hold(self, act: str, node: str, call_id: str, fence: int) -> None:
+        store = self.bench.store
+        match act:
+            case "skip" if fence:
+                (outcome,) = await store.commit([a_commit(call_id, 1000, owner=node, fence=fence)])
+                assert outcome.verdict in ("gap", "fenced")
+            case "renew" if fence:
+                lost = await store.renew(node, [(call_id, fence)], lease=LONG)
+                assert bool(lost) == (self.fences.get(call_id, 0) > fence)
+            case "release":
+                await store.release(node, call_id, fence)
             case _:
                 pass
 
@@ -96,7 +112,7 @@ class _World:
 
     async def check(self) -> None:
         """Hold the store to its promises."""
-        for call_id in _CALLS:
+        for call_id in set(_CALLS):
             entries = await self.bench.store.log(call_id)
             kept = await self.bench.store.get(call_id)
             assert [entry.version for entry in entries] == list(range(1, len(entries) + 1))
@@ -115,7 +131,7 @@ class _World:
 class RandomSuite(Opens):
     """Versions without a gap, fences that only grow, one owner a fence, and nothing lost that was acknowledged."""
 
-    examples = 60
+    examples = 100
     run: Callable[[Coroutine[Any, Any, None]], None] = staticmethod(virtual_time.run)
     """`asyncio.run` for a store whose time is the world's."""
 
