@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from secrets import token_hex
-from socket import gethostname
 from traceback import extract_tb
 
 from adapters.bus.contract import Bus
-from adapters.bus.local import LocalBus
-from adapters.bus.questions import Questions
-from adapters.calls.activity import Activity
 from adapters.carriers.twilio import config as twilio_config
 from adapters.carriers.twilio.calls import TwilioCalls
 from adapters.carriers.twilio.endpoint import MEDIA_PATHS, media_app
 from adapters.carriers.twilio.webhooks import routes as twilio_routes
 from adapters.conversation import AGENTS, AgentDesk, OfflineIntents
 from adapters.http.app import AsgiApp, build_api, dispatch
+from adapters.keeping import Keeping, keep
 from adapters.media.clips import Clips
 from adapters.media.line import Recorder
 from adapters.ownership.desk import Desk
-from adapters.ownership.keeper import Keeper
-from adapters.ownership.kept import KeptCalls
-from adapters.ownership.reaper import Reaper
-from adapters.pipeline.relay import Relay
-from adapters.pipeline.results import Results
-from adapters.pipeline.runner import LocalRunner
-from adapters.pipeline.stages import TranscriptFile
+from adapters.ownership.wiring import Ownership, own
 from adapters.settings import Settings
-from adapters.stores.chosen import spool_of, store_of
 from adapters.stores.contract import SessionStore
 from adapters.stores.write_behind import WriteBehind
 from adapters.sts.contract import StsClient, StsEvents
@@ -53,32 +41,34 @@ __all__ = ["Application", "build", "load_registry"]
 
 log = logging.getLogger(__name__)
 _OPENAI = "wss://api.openai.com/"
-_WINDOW = 30.0  # seconds that a lost carrier is waited for where the chart does not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """Everything that runs in one process. `asgi` is served on the one port, once `start` has returned.
-
-    Attributes:
-        node: this process's name among all nodes; no other has it, also not after a restart.
-    """
+    """Everything that runs in one process. `asgi` is served on the one port, once `start` has returned."""
 
     settings: Settings
-    node: str
     switchboard: Switchboard
     asgi: AsgiApp
-    store: SessionStore
-    write_behind: WriteBehind
-    bus: Bus
-    questions: Questions
-    keeper: Keeper
-    kept: KeptCalls
-    desk: Desk
-    reaper: Reaper
-    activity: Activity
-    runner: LocalRunner
-    relay: Relay
+    keeping: Keeping
+    ownership: Ownership
+
+    @property
+    def node(self) -> str:
+        """This process's name among all nodes; no other has it, also not after a restart."""
+        return self.keeping.bus.node
+
+    @property
+    def store(self) -> SessionStore:
+        return self.keeping.store
+
+    @property
+    def write_behind(self) -> WriteBehind:
+        return self.keeping.write_behind
+
+    @property
+    def desk(self) -> Desk:
+        return self.ownership.desk
 
     async def start(self) -> None:
         """Make ready to take calls. The store may be away; what is wrong with it for good is said now.
@@ -86,31 +76,17 @@ class Application:
         Raises:
             SettingError: the store must not be used as it is set up.
         """
-        await self.store.start()
-        await self.write_behind.start()
-        await self.bus.start()
-        await self.keeper.start()
-        await self.reaper.start()
-        await self.relay.start()
+        await self.keeping.start()
+        await self.ownership.start()
 
     async def drain(self) -> None:
         """Refuse new calls, let those that live finish within the grace, end the rest properly."""
         await self.switchboard.manager.drain(self.settings.drain_grace)
 
     async def aclose(self) -> None:
-        """Write what is left, and let go of store and bus; no task is left. May be called without `start`."""
-        await self.reaper.aclose()
-        await self.keeper.aclose()
-        await self.desk.aclose()
-        self.activity.aclose()
-        await self.relay.aclose()
-        await self.write_behind.aclose()
-        await self.bus.aclose()
-        await self.store.aclose()
-
-    def store_is_away(self) -> bool:
-        """Whether the store does not answer: calls are taken all the same, and none is taken over."""
-        return self.keeper.store_away or self.write_behind.away
+        """Write what is left; no task stays. May be called without `start`, and twice."""
+        await self.ownership.aclose()
+        await self.keeping.aclose()
 
 
 def build(
@@ -137,102 +113,45 @@ def build(
     clock = clock or LoopClock()
     bots = load_bots(settings.bots or None, known, delays=settings.delays, agents=AGENTS)
     choose = machines(bots, known)
-
-    # -- who keeps calls -------------------------------------------------------------------------
-    bus = bus or bus_of(settings, f"{gethostname()}-{os.getpid()}-{token_hex(4)}")
-    store = store or store_of(settings, clock)
-    activity = Activity(clock=clock, timeout=settings.call_session_timeout)
-    keeper = Keeper(store, node=bus.node, lease=settings.lease, max_active=settings.max_sessions)
-    write_behind = WriteBehind(
-        store,
-        node=bus.node,
-        clock=clock,
-        spool=spool_of(settings, clock),
-        facts=activity.facts,
-        on_fenced=keeper.fenced,
-    )
-    keeper.writer = write_behind
-    calls_folder = settings.data_dir / "calls"
-    runner = LocalRunner(store, (TranscriptFile(calls_folder),), Results(calls_folder), clock=clock)
-    relay = Relay(store, runner, write_behind)
-
-    # -- what calls do ---------------------------------------------------------------------------
-    switchboard = Switchboard(
+    keeping = keep(settings, clock, store=store, bus=bus)
+    board = Switchboard(
         clock=clock,
         choose=choose,
-        outside=Outside(
-            make_client=model_clients(settings, clock),
-            clips=Clips(),
-            intents=OfflineIntents(),
-            agents=AgentDesk(AGENTS),
-            transcripts=relay,
-            fronts=_NoFronts(),
-            make_recorder=make_recorder,
-            cost=estimated_cost,
-        ),
-        observers=(activity, write_behind, keeper, relay, CallLog(), *observers),
-        journal=write_behind,
+        outside=_outside(settings, clock, keeping, make_recorder),
+        observers=(keeping.activity, keeping.write_behind, keeping.keeper, keeping.relay, CallLog(), *observers),
+        journal=keeping.write_behind,
         max_calls=settings.max_calls,
     )
+    ownership = own(settings, keeping, board=board, bots=bots, choose=choose, registry=known, clock=clock)
+    asgi = _asgi(settings, board, ownership.desk, keeping)
+    return Application(settings=settings, switchboard=board, asgi=asgi, keeping=keeping, ownership=ownership)
 
-    # -- whose calls they are --------------------------------------------------------------------
-    kept = KeptCalls(
-        store,
-        choose=choose,
-        registry=known,
-        clock=clock,
-        max_age=settings.resume_max_age,
-        resume_window=lambda bot, called: bots.find(bot=bot, called=called).chart.delays.get("resume_window", _WINDOW),
-    )
-    desk = Desk(
-        board=switchboard,
-        store=store,
-        keeper=keeper,
-        kept=kept,
-        bus=bus,
-        registry=known,
-        on_reopen=activity.restore,
-    )
-    reaper = Reaper(
-        store=store,
-        keeper=keeper,
-        clock=clock,
-        recover=desk.recover,
-        window=kept.resume_window,
-        every=settings.lease / 3,
-        cleanup_interval=settings.cleanup_interval,
-    )
-    questions = Questions()
-    questions.serve("fenced", keeper.answer_fenced)
-    questions.serve("post", desk.answer_post)
-    bus.serve(questions)
 
-    # -- who brings them, and who asks for them --------------------------------------------------
+def _outside(
+    settings: Settings, clock: Clock, keeping: Keeping, make_recorder: Callable[[str], Recorder | None]
+) -> Outside:
+    return Outside(
+        make_client=model_clients(settings, clock),
+        clips=Clips(),
+        intents=OfflineIntents(),
+        agents=AgentDesk(AGENTS),
+        transcripts=keeping.relay,
+        fronts=_NoFronts(),
+        make_recorder=make_recorder,
+        cost=estimated_cost,
+    )
+
+
+def _asgi(settings: Settings, board: Switchboard, desk: Desk, keeping: Keeping) -> AsgiApp:
+    """Return what is served: carriers' webhooks and media sockets, and the API."""
     twilio = twilio_config.TwilioConfig(
         auth_token=settings.twilio_auth_token, token_secret=settings.token_secret, public_url=settings.public_url
     )
     seen = TwilioCalls(twilio)
-    switchboard.on_over = seen.forget
+    board.on_over = seen.forget
     media = media_app(twilio, desk, seen)
-    api = build_api(switchboard.manager, twilio_routes(twilio, desk, seen))
-    asgi = dispatch(api, dict.fromkeys(MEDIA_PATHS, media))
-    return Application(
-        settings=settings,
-        node=bus.node,
-        switchboard=switchboard,
-        asgi=asgi,
-        store=store,
-        write_behind=write_behind,
-        bus=bus,
-        questions=questions,
-        keeper=keeper,
-        kept=kept,
-        desk=desk,
-        reaper=reaper,
-        activity=activity,
-        runner=runner,
-        relay=relay,
-    )
+    api = build_api(board.manager, twilio_routes(twilio, desk, seen), store_away=keeping.is_away)
+    return dispatch(api, dict.fromkeys(MEDIA_PATHS, media))
 
 
 def warn_without_key(settings: Settings) -> None:
@@ -250,15 +169,6 @@ def machines(bots: Bots, registry: Registry) -> Choose:
         return compiled[bots.find(called=called, bot=bot).name]
 
     return choose
-
-
-def bus_of(settings: Settings, node: str) -> Bus:
-    """Return how this node talks to others: over Redis, or not at all."""
-    if settings.store != "redis":
-        return LocalBus(node)
-    from adapters.bus.redis import redis_bus
-
-    return redis_bus(settings, node)
 
 
 def model_clients(settings: Settings, clock: Clock) -> Callable[[StsEvents], StsClient]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from adapters.settings import Settings
 from adapters.stores.contract import SessionStore
 from adapters.stores.spool import Spool
 from fsm.clock import Clock
 
-__all__ = ["spool_of", "store_of"]
+if TYPE_CHECKING:
+    from adapters.stores.redis_link import Target
+
+__all__ = ["redis_target", "spool_of", "store_of"]
 
 
 def store_of(settings: Settings, clock: Clock) -> SessionStore:
@@ -23,13 +28,33 @@ def store_of(settings: Settings, clock: Clock) -> SessionStore:
                 cleanup_interval=settings.memory_cleanup_interval,
             )
         case "redis":
-            from adapters.stores.redis import redis_store
+            from adapters.stores.redis import RedisStore
+            from adapters.stores.redis_link import Link
 
-            return redis_store(settings, clock)
+            return RedisStore(
+                Link(redis_target(settings)),
+                prefix=settings.session_prefix,
+                session_ttl=settings.session_ttl,
+                retention=settings.retention,
+            )
         case _:
             from adapters.stores.sqlite import SqliteStore
 
             return SqliteStore(settings.data_dir / "calls.db", retention=settings.retention, wall=clock.wall)
+
+
+def redis_target(settings: Settings) -> Target:
+    """Return where Redis is."""
+    from adapters.stores.redis_link import Target
+
+    return Target(
+        url=settings.redis_url,
+        password=settings.redis_password,
+        db=settings.redis_db,
+        sentinels=settings.redis_sentinels,
+        sentinel_service=settings.redis_sentinel_service,
+        cluster=settings.redis_cluster,
+    )
 
 
 def spool_of(settings: Settings, clock: Clock) -> Spool | None:
@@ -42,4 +67,4 @@ def spool_of(settings: Settings, clock: Clock) -> Spool | None:
         SqliteStore(settings.data_dir / name, retention=settings.retention, wall=clock.wall)
         for name in ("spool.db", "spool-aside.db")
     )
-    return Spool(waiting, aside)
+    return Spool(waiting, aside, lock=settings.data_dir / "spool.lock")

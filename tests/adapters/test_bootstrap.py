@@ -98,7 +98,7 @@ async def test_no_two_nodes_have_one_name(tmp_path: Path) -> None:
     first, second = (build(Settings(openai_api_key="k", data_dir=tmp_path, store="memory")) for _ in range(2))
 
     assert first.node != second.node
-    assert first.node == first.bus.node == first.keeper.node
+    assert first.node == first.keeping.bus.node == first.keeping.keeper.node
     for application in (first, second):
         await application.aclose()
 

@@ -143,8 +143,8 @@ class Node:
             connection.transport.abort()
         for session in sessions:
             await session.wait_settled()
-        await self.application.reaper.aclose()
-        await self.application.keeper.aclose()
+        await self.application.ownership.reaper.aclose()
+        await self.application.keeping.keeper.aclose()
 
 
 @asynccontextmanager

@@ -158,7 +158,7 @@ async def test_nobody_comes_back_and_the_reaper_ends_the_call_with_its_work_afte
         assert kept.head.settled
         document = await store_has(world, call)
         assert (document["status"], document["end_reason"], document["settled"]) == ("ended", "orphaned", True)
-        assert other.application.keeper.fence(call.call_sid) is None
+        assert other.application.keeping.keeper.fence(call.call_sid) is None
 
 
 async def test_a_call_that_had_ended_but_not_settled_runs_its_closing_actions_on_another_node() -> None:
@@ -220,7 +220,7 @@ async def test_a_take_over_with_proof_closes_the_old_sockets_and_the_old_model_s
         await elapse(3.0)
 
         assert first.application.switchboard.manager.call_ids() == []
-        assert first.application.keeper.given_up == 1
+        assert first.application.keeping.keeper.given_up == 1
         assert call.streams[0].close_code is not None
         assert world.peer.open_sockets == 1
         assert world.given_up[call.call_sid] == 1
@@ -344,7 +344,7 @@ async def test_a_call_of_another_carrier_is_not_resumed_and_stays_with_its_node(
         session = world.session(call)
         session.snapshot = session.snapshot._replace(context=changed(session.context, carrier="vonage"))
         session.post(CallDtmf(digits="1"))
-        await world.nodes[0].application.write_behind.flushed()
+        await world.nodes[0].application.keeping.write_behind.flushed()
         await elapse(0.1)
 
         assert await refused(world, other, call, caplog) == "foreign"
@@ -391,12 +391,12 @@ async def test_a_store_that_is_away_lets_new_calls_in_and_no_call_be_resumed(cap
         other.isolate()
 
         assert await refused(world, other, call, caplog) == "store_away"
-        assert other.application.store_is_away()
+        assert other.application.keeping.is_away()
         newcomer = await world.call(node=other)
         await world.until(newcomer, "listening")
         other.rejoin()
         await elapse(6.0)
-        assert not other.application.store_is_away()
+        assert not other.application.keeping.is_away()
         kept = await world.store.get(newcomer.call_sid)
         assert kept is not None
         assert (kept.owner, kept.fence, kept.lease_left > 0) == (other.application.node, 1, True)
