@@ -8,7 +8,7 @@ frames are not activity, or an open line would be. A call without any for `CALL_
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -48,9 +48,13 @@ class Activity(Observer):
 
     Args:
         timeout: seconds without activity after which a call is told that it is over its limit.
+
+    Attributes:
+        on_restore: told, too, of a call that is about to be resumed here.
     """
 
     def __init__(self, *, clock: Clock, timeout: float) -> None:
+        self.on_restore: Callable[[Kept], None] = lambda kept: None
         self._clock = clock
         self._timeout = timeout
         self._calls: OrderedDict[str, _Entry] = OrderedDict()
@@ -86,6 +90,7 @@ class Activity(Observer):
 
     def restore(self, kept: Kept) -> None:
         """Go on from what is kept of a call that is about to be resumed here. Its time-out begins anew."""
+        self.on_restore(kept)
         audio = orjson.loads(kept.document).get("audio") if kept.document else None
         self._calls[kept.call_id] = _Entry(kept.head.active_at, self._clock.now(), audio or {})
         self._calls.move_to_end(kept.call_id)

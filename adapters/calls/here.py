@@ -19,7 +19,6 @@ from adapters.calls.segments import Placed, place
 from adapters.calls.shown import document_of, line_json, metadata_patch, summary
 from adapters.calls.transcripts import Transcripts
 from adapters.ownership.turns import Turns
-from adapters.stores.contract import Kept
 from fsm.errors import CallchartError
 from fsm.journal import trigger_from
 from fsm.manager import SessionManager
@@ -64,6 +63,7 @@ class Here(Observer):
         self._journal = journal
         self._transcripts = transcripts
         self._registry = registry
+        activity.on_restore = transcripts.restore
         self._ended: dict[str, _Ended] = {}
         self._keeping: set[asyncio.Task[None]] = set()
         self._waiting: dict[str, list[tuple[Callable[[Trigger], bool], asyncio.Future[bool]]]] = {}
@@ -207,11 +207,6 @@ class Here(Observer):
         if wait:
             await asyncio.gather(*(self.settled(session.call_id) for session in ending))
         return len(ending)
-
-    def restore(self, kept: Kept) -> None:
-        """Go on from what is kept of a call that is about to be resumed here; for whoever resumes it."""
-        self.activity.restore(kept)
-        self._transcripts.restore(kept)
 
     async def begun(self, session: Session) -> None:
         """Return once a new call has taken its `call.started`, or has closed."""

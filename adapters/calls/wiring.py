@@ -44,7 +44,7 @@ def book_of(
     """Return all calls of all nodes, for operators; other nodes may ask for those of this one from now on.
 
     Args:
-        here: an observer of `board`; whoever resumes calls tells `here.restore`.
+        here: an observer of `board`.
         on_reset: told when all calls are being ended.
     """
     here.manager = board.manager

@@ -100,7 +100,7 @@ class Node:
             kept=self.kept,
             bus=bus,
             registry=REGISTRY,
-            on_reopen=self.here.restore,
+            on_reopen=self.activity.restore,
         )
         self.book = CallBook(
             here=self.here,
