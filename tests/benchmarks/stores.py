@@ -27,10 +27,13 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 import orjson
+from redis import asyncio as aioredis
 
+from adapters.settings import Settings
 from adapters.stores.contract import Commit, Head, SessionStore
 from adapters.stores.dumps import dumps
 from adapters.stores.memory import MemoryStore
+from adapters.stores.redis import redis_store
 from adapters.stores.sqlite import SqliteStore
 from fsm.clock import LoopClock
 from fsm.context import BotSettings, CallContext
@@ -44,6 +47,7 @@ from fsm.triggers import SessionConfigured
 from tests.benchmarks.calls import bundled_machine
 from tests.benchmarks.report import Figure, main
 from tests.fakes import fake_ports
+from tests.redis_server import RedisServer
 
 __all__ = ["Kit", "measure", "operations", "opened"]
 
@@ -71,7 +75,7 @@ async def _measure(smoke: bool) -> list[Figure]:
                     figures.append(Figure(name=f"{kind}: no server can be started here", reached=0))
                     continue
                 figures += await _times(kind, one, rounds)
-                figures.append(await _throughput(kind, one.store, 4 if smoke else 100))
+                figures += await _throughput(kind, one.store, *((1, 1) if smoke else (20, 5)))
                 if one.key_bytes is not None:
                     figures.append(await _key(one))
     return [*figures, *await _memory(200 if smoke else 10_000)]
@@ -98,7 +102,8 @@ class Opened:
 async def opened(kind: str, folder: Path) -> AsyncIterator[Opened | None]:
     """Open a store; None: there is no server for it."""
     if kind == "redis":
-        yield None
+        async with _redis(folder) as one:
+            yield one
         return
     kept: SessionStore = (
         SqliteStore(folder / "calls.db") if kind == "sqlite" else MemoryStore(clock=LoopClock(), max_sessions=1_000_000)
@@ -108,6 +113,29 @@ async def opened(kind: str, folder: Path) -> AsyncIterator[Opened | None]:
         yield Opened(store=kept)
     finally:
         await kept.aclose()
+
+
+@asynccontextmanager
+async def _redis(folder: Path) -> AsyncIterator[Opened | None]:
+    try:
+        server = RedisServer(folder)
+        server.start()
+    except (OSError, ImportError, RuntimeError):
+        yield None
+        return
+    client = aioredis.Redis.from_url(server.url)
+    kept = redis_store(Settings(store="redis", redis_url=server.url))
+
+    async def key_bytes(call_id: str) -> int:
+        return await client.memory_usage(f"call_session:{call_id}") or 0
+
+    try:
+        await kept.start()
+        yield Opened(store=kept, ping=client.ping, key_bytes=key_bytes)
+    finally:
+        await kept.aclose()
+        await client.aclose()
+        server.kill()
 
 
 # -- one operation ------------------------------------------------------------------------------------
@@ -233,17 +261,30 @@ async def _times(kind: str, one: Opened, rounds: int) -> list[Figure]:
     return figures
 
 
-async def _throughput(kind: str, kept: SessionStore, batches: int) -> Figure:
-    """Commit to many calls at once, as a process does whose calls share pipelines."""
+async def _throughput(kind: str, kept: SessionStore, batches: int, rounds: int) -> list[Figure]:
+    """Commit to many calls at once, as a process does whose calls share pipelines; median of the rounds."""
+    figures = []
+    for lanes, what in ((1, "in one go"), (2, "in one go, two goes under way")):
+        rates = [await _rate(kept, batches, lanes) for _ in range(rounds)]
+        goal = 20_000 if kind == "redis" and lanes == 1 else None
+        name = f"{kind}: commits a second, {_BATCH} {what}"
+        figures.append(Figure(name=name, reached=median(rates), unit="/s", goal=goal, note=f"best: {max(rates):,.0f}"))
+    return figures
+
+
+async def _rate(kept: SessionStore, batches: int, lanes: int) -> float:
     kit = Kit(kept, owner="n3")
-    calls = [replace(kit.call, context=replace(kit.call.context, call_id=f"CB{n:032}")) for n in range(_BATCH)]
+
+    async def lane() -> None:
+        calls = [kit.another() for _ in range(_BATCH)]
+        for version in range(1, batches + 1):
+            outcomes = await kept.commit([kit.commit(call, version) for call in calls])
+            assert {outcome.verdict for outcome in outcomes} == {"applied"}
+
+    gc.collect()
     began = time.perf_counter()
-    for version in range(1, batches + 1):
-        outcomes = await kept.commit([kit.commit(call, version) for call in calls])
-        assert {outcome.verdict for outcome in outcomes} == {"applied"}
-    rate = batches * _BATCH / (time.perf_counter() - began)
-    goal = 20_000 if kind == "redis" else None
-    return Figure(name=f"{kind}: commits a second, {_BATCH} in one go", reached=rate, unit="/s", goal=goal)
+    await asyncio.gather(*(lane() for _ in range(lanes)))
+    return batches * lanes * _BATCH / (time.perf_counter() - began)
 
 
 # -- room ---------------------------------------------------------------------------------------------

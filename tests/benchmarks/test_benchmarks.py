@@ -170,11 +170,14 @@ async def test_operations_on_a_store_do_what_they_are_called(tmp_path: Path) -> 
         assert [entry.version for entry in await one.store.log(call.context.call_id)] == [1, 2]
 
 
+@pytest.mark.timeout(60)
 def test_every_store_is_measured_beside_the_figures_of_others() -> None:
     figures = {figure.name: figure for figure in stores.measure(smoke=True)}
 
     for operation in stores.OTHERS:
         assert "others" in figures[f"memory: {operation}, p50"].note
         assert figures[f"memory: {operation}, p50"].goal == 50.0
+        assert figures[f"redis: {operation}, p50"].goal == figures["redis: round trip (PING), p50"].reached + 100.0
+    assert figures["redis: key of a bare snapshot, journal apart"].ok
     assert figures["memory: a session of 20 messages, journal apart"].ok
     assert figures["memory: 200 sessions, journal apart"].reached > 0
