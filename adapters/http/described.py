@@ -51,10 +51,15 @@ def document_of(api: FastAPI) -> dict[str, Any]:
     if api.openapi_schema is None:
         document = api.openapi()
         components = document.setdefault("components", {})
-        components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+        schemas = components.setdefault("schemas", {})
+        schemas["Problem"] = PROBLEM_SCHEMA
+        for framework in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(framework, None)
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "description": _ACCESS}}
         for path, _, operation in _operations(document):
             operation["security"] = [] if path in _OPEN else [{"token": []}, {}]
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]  # the framework's own: there is nothing here that may not fit
     return api.openapi_schema or {}
 
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from adapters.calls.contract import AlreadyThere, BadEvent, CallOver, Stale, UnknownCall, Unreachable
 from adapters.http.access import Denied
@@ -116,7 +117,17 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code < 400:
         return Response(status_code=error.status_code, headers=error.headers)
     detail = _WORDS.get(error.status_code) or str(error.detail)
-    return problem(error.status_code, detail, headers=error.headers)
+    headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
+    return problem(error.status_code, detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return every method that this address takes; a route by itself knows only its own."""
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -141,7 +152,6 @@ async def _broken(request: Request, error: Exception) -> Response:
 _WORDS: Mapping[int, str] = {
     404: "there is nothing at this address",
     405: "this address takes other methods; see Allow",
-    413: "the body is too large",
     500: "this is our mistake; the log tells more",
 }
 

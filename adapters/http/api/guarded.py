@@ -10,9 +10,11 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from adapters.calls.contract import Calls
 from adapters.http.access import Access
+from adapters.http.api.shapes import RESERVED
 from adapters.http.problems import problems
 
 __all__ = ["Api", "Asked", "Guarded", "Looking", "TheCalls", "api_of", "documented", "json_answer", "router"]
@@ -40,6 +42,15 @@ async def _calls(request: Request) -> Calls:
 
 
 TheCalls = Annotated[Calls, Depends(_calls)]
+
+
+class _CallId(StringConvertor):
+    """One step of a path that is no address of its own under `/calls/`."""
+
+    regex = f"(?!(?:{'|'.join(sorted(RESERVED))})(?:/|$))[^/]+"
+
+
+register_url_convertor("call", _CallId())
 
 
 class Asked(Request):

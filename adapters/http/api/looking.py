@@ -64,14 +64,14 @@ async def find_calls(
     return json_answer({"calls": page.calls, "next_cursor": page.next_cursor})
 
 
-@looking.get("/calls/{call_id}", response_model=None, responses=documented(Call, 404))
+@looking.get("/calls/{call_id:call}", response_model=None, responses=documented(Call, 404))
 async def get_call(call_id: str, calls: TheCalls) -> Response:
     """Return a call's document. Its ETag is the version of its metadata, for `If-Match` of PATCH."""
     found = await calls.get(call_id)
     return json_answer(found, headers={"ETag": f'"{found["metadata_version"]}"'})
 
 
-@looking.get("/calls/{call_id}/transcript", response_model=None, responses=documented(Transcript, 404))
+@looking.get("/calls/{call_id:call}/transcript", response_model=None, responses=documented(Transcript, 404))
 async def get_transcript(call_id: str, calls: TheCalls) -> Response:
     """Return everything that was said, in order."""
     lines = await calls.lines(call_id)
@@ -79,7 +79,10 @@ async def get_transcript(call_id: str, calls: TheCalls) -> Response:
 
 
 @looking.get(
-    "/calls/{call_id}/export", response_model=None, response_class=Response, responses={**_FILES, **problems(404, 422)}
+    "/calls/{call_id:call}/export",
+    response_model=None,
+    response_class=Response,
+    responses={**_FILES, **problems(404, 422)},
 )
 async def export_call(
     call_id: str, calls: TheCalls, form: Annotated[Format, Query(alias="format")] = "json"
@@ -95,14 +98,14 @@ async def export_call(
     return Response(export(lines, form, call_id=call_id, began=began), headers=headers, media_type=MEDIA_TYPES[form])
 
 
-@looking.get("/calls/{call_id}/segments", response_model=None, responses=documented(SegmentList, 404))
+@looking.get("/calls/{call_id:call}/segments", response_model=None, responses=documented(SegmentList, 404))
 async def get_segments(call_id: str, calls: TheCalls) -> Response:
     """Return the pieces of transcript that were posted, by their `seq`, each once."""
     segments = [line_json(line) for line in await calls.segments(call_id)]
     return json_answer({"call_id": call_id, "segments": segments})
 
 
-@looking.get("/calls/{call_id}/journal", response_model=None, responses=documented(JournalPage, 404, 422))
+@looking.get("/calls/{call_id:call}/journal", response_model=None, responses=documented(JournalPage, 404, 422))
 async def get_journal(
     call_id: str,
     calls: TheCalls,
@@ -114,7 +117,7 @@ async def get_journal(
     return json_answer({"call_id": call_id, "records": records, "next_after": following})
 
 
-@looking.get("/calls/{call_id}/validate", response_model=None, responses=documented(Validity))
+@looking.get("/calls/{call_id:call}/validate", response_model=None, responses=documented(Validity))
 async def validate_call(call_id: str, calls: TheCalls) -> Response:
     """Tell whether a call may be resumed, and if not, why: unknown, ended, expired or not_answered."""
     validity = await calls.validate(call_id)

@@ -7,14 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 __all__ = [
-    "ActiveCall", "ActiveCalls", "AsteriskStatus", "Call", "CallList", "CreatedCall", "Ending", "Event", "Health",
-    "JournalPage", "Metadata", "NewCall", "PatchedMetadata", "PipelineRun", "Resetting", "SaidLine", "Segment",
-    "SegmentList", "Segments", "Stats", "Status", "Taken", "TicketGiven", "TicketWanted", "Transcript", "Validity",
+    "RESERVED", "ActiveCall", "ActiveCalls", "AsteriskStatus", "Call", "CallList", "CreatedCall", "Ending", "Event",
+    "Health", "JournalPage", "Metadata", "NewCall", "PatchedMetadata", "PipelineRun", "Resetting", "SaidLine",
+    "Segment", "SegmentList", "Segments", "Stats", "Status", "Taken", "TicketGiven", "TicketWanted", "Transcript",
+    "Validity",
 ]  # fmt: skip
 
 _DEEPEST = 32
 _MOST_MS = 2**40
-_RESERVED = frozenset({"active", "live", "stats"})
+RESERVED = frozenset({"active", "live", "stats"})
+"""Steps of paths under `/calls/`: no call has such an id."""
 _LONGEST_TEXT = 20_000
 
 
@@ -30,7 +32,7 @@ def _shallow(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _free(call_id: str) -> str:
-    if call_id in _RESERVED:
+    if call_id in RESERVED:
         raise ValueError("this word stands in addresses of the API; choose another id")
     return call_id
 
@@ -45,9 +47,9 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=
 
 
 class _Said(BaseModel):
-    """A body. What it does not know, it refuses."""
+    """A body. What it does not know, it refuses, and takes nothing for something else."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class _Shown(BaseModel):

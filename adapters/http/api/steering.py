@@ -43,7 +43,7 @@ async def create_call(calls: TheCalls, wanted: NewCall | None = None) -> Respons
 
 
 @steering.post(
-    "/calls/{call_id}/segments",
+    "/calls/{call_id:call}/segments",
     response_model=None,
     status_code=202,
     responses=documented(Taken, *_BODY, 404, 409, status=202),
@@ -55,7 +55,7 @@ async def post_segments(call_id: str, body: Segments, calls: TheCalls) -> Respon
 
 
 @steering.post(
-    "/calls/{call_id}/events",
+    "/calls/{call_id:call}/events",
     response_model=None,
     status_code=202,
     responses=documented(Taken, *_BODY, 404, 409, status=202),
@@ -66,7 +66,7 @@ async def post_event(call_id: str, body: Event, calls: TheCalls) -> Response:
 
 
 @steering.post(
-    "/calls/{call_id}/end",
+    "/calls/{call_id:call}/end",
     response_model=None,
     status_code=202,
     responses=documented(Ending, 404, status=202) | documented(Ending, description="It had ended already"),
@@ -79,7 +79,7 @@ async def end_call(call_id: str, calls: TheCalls) -> Response:
 
 
 @steering.post(
-    "/calls/{call_id}/trigger-ai-pipeline",
+    "/calls/{call_id:call}/trigger-ai-pipeline",
     response_model=None,
     status_code=202,
     responses=documented(PipelineRun, 404, 409, status=202),
@@ -93,7 +93,9 @@ async def trigger_pipeline(call_id: str, calls: TheCalls) -> Response:
     return json_answer({"run_id": run}, 202)
 
 
-@steering.patch("/calls/{call_id}", response_model=None, responses=documented(PatchedMetadata, *_BODY, 404, 409, 412))
+@steering.patch(
+    "/calls/{call_id:call}", response_model=None, responses=documented(PatchedMetadata, *_BODY, 404, 409, 412)
+)
 async def patch_call(
     call_id: str,
     body: Metadata,
@@ -124,7 +126,7 @@ def _patched(metadata: dict[str, object]) -> Response:
 
 
 @steering.delete(
-    "/calls/{call_id}", response_model=None, status_code=204, response_class=Response, responses=problems(404)
+    "/calls/{call_id:call}", response_model=None, status_code=204, response_class=Response, responses=problems(404)
 )
 async def erase_call(call_id: str, calls: TheCalls) -> Response:
     """Forget a call: document, journal, files and results. One that lives is ended first."""

@@ -120,7 +120,11 @@ async def test_what_is_not_there_is_said_in_json(tmp_path: Path) -> None:
         "status": 404,
         "detail": "there is nothing at this address",
     }
-    assert (wrong.status_code, wrong.json()["title"], wrong.headers["allow"]) == (405, "Method Not Allowed", "GET")
+    assert (wrong.status_code, wrong.json()["title"], wrong.headers["allow"]) == (
+        405,
+        "Method Not Allowed",
+        "GET, HEAD",
+    )
 
 
 async def test_mistake_of_our_own_shows_nothing_of_our_inside(caplog: pytest.LogCaptureFixture) -> None:
