@@ -323,7 +323,11 @@ class WriteBehind(Journal):
         rest = self._backlog.rest(sent.line)
         self._lose(sent.line)
         for late in (sent.commit, rest) if rest is not None else (sent.commit,):
-            await self._set_aside(late)
+            try:
+                await self._set_aside(late)
+            except StoreAway as error:  # its call is another node's: there is nobody to keep it for
+                told = {"cause": str(error), "call_id": late.call_id, "entries": len(late.entries)}
+                log.error("commits_lost", extra=told)  # noqa: TRY400  # what was raised says no more
 
     def _lose(self, line: Line) -> None:
         """Another node has the call of this line."""

@@ -342,23 +342,6 @@ async def test_odd_values_cost_no_entry_and_no_document() -> None:
     assert kept[4]["data"]["metadata"]["odd"].startswith("<object object")
 
 
-async def test_erased_call_is_in_no_queue_and_no_spool() -> None:
-    store, spool = FaultyStore(), a_spool()
-    store.always = "away"
-    async with writing(store, spool) as journal:
-        session = a_call_on(journal)
-        await elapse(0.1)
-        session.post(UserSpeaking())
-        await journal.erase("CA1")
-        session.post(END)
-        await session.wait_settled()
-        store.always = ""
-        await elapse(1)
-
-        assert journal.spooled == 0
-    assert await store.get("CA1") is None
-
-
 async def test_one_call_that_cannot_be_written_keeps_no_other_from_it(caplog: pytest.LogCaptureFixture) -> None:
     store = FaultyStore()
 
@@ -378,42 +361,6 @@ async def test_one_call_that_cannot_be_written_keeps_no_other_from_it(caplog: py
     assert dropped >= 1
     assert {r.message for r in caplog.records} == {"commit_not_made"}
     assert await versions(store, "CA2") == [1, 2, 3, 4]
-
-
-async def test_closing_writes_what_is_left() -> None:
-    store = FaultyStore()
-    async with writing(store) as journal:
-        session = a_call_on(journal)
-        session.post(END)
-        await session.wait_settled()
-
-    assert await versions(store) == [1, 2, 3, 4]
-
-
-@pytest.mark.parametrize("fault", ["away", "stuck"])
-async def test_closing_writes_to_the_spool_what_the_store_does_not_take(fault: str) -> None:
-    store, spool = FaultyStore(), a_spool()
-    store.always = fault
-    async with writing(store, spool) as journal:
-        session = a_call_on(journal)
-        session.post(END)
-        await session.wait_settled()
-
-    assert [len(call[0].entries) for call in await spool.oldest(10)] == [4]
-
-
-async def test_closing_does_not_wait_for_ever_and_tells_what_is_lost(caplog: pytest.LogCaptureFixture) -> None:
-    store = FaultyStore()
-    store.always = "stuck"
-    clock = LoopClock()
-    async with writing(store) as journal:
-        session = a_call_on(journal)
-        session.post(END)
-        await session.wait_settled()
-        began = clock.now()
-
-    assert clock.now() - began == 4.0
-    assert [r.message for r in caplog.records] == ["commits_lost"]
 
 
 async def test_service_that_must_not_run_twice_starts_once_its_step_is_spooled() -> None:
