@@ -17,7 +17,7 @@ from adapters.pipeline.results import Results
 from adapters.pipeline.runner import LocalRunner
 from adapters.pipeline.stages import TranscriptFile
 from adapters.settings import Settings
-from adapters.stores.chosen import redis_target, spool_of, store_of
+from adapters.stores.chosen import spool_of, store_of
 from adapters.stores.contract import SessionStore
 from adapters.stores.write_behind import WriteBehind
 from fsm.clock import Clock
@@ -108,6 +108,6 @@ def bus_of(settings: Settings, node: str) -> Bus:
     """Return how this node talks to others: over Redis, or not at all."""
     if settings.store != "redis":
         return LocalBus(node)
-    from adapters.bus.redis import RedisBus
+    from adapters.bus.redis import redis_bus
 
-    return RedisBus(redis_target(settings), node=node, prefix=settings.session_prefix)
+    return redis_bus(settings, node)
