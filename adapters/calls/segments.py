@@ -57,11 +57,11 @@ def place(segments: Sequence[Mapping[str, Any]], transcript: Transcript, placed:
 
 
 def _check(number: int, segment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a segment; `seq` None: not given."""
+    """Return the fields of a segment; None stands for a field that is not given."""
     if wrong := sorted(set(segment) - _FIELDS):
         raise BadEvent(f"segment {number} has no field {wrong[0]!r}{did_you_mean(wrong[0], _FIELDS)}")
     try:
-        found = _SEGMENT.validate_python({**segment, "seq": 0 if segment.get("seq") is None else segment["seq"]})
+        found = _SEGMENT.validate_python({name: value for name, value in segment.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         raise BadEvent(f"segment {number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

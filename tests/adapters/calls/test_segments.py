@@ -34,6 +34,11 @@ async def test_segments_without_a_number_are_numbered_in_their_order() -> None:
     ]
 
 
+async def test_what_is_null_is_not_given() -> None:
+    nothing = dict.fromkeys(("id", "seq", "start_ms", "end_ms", "final"))
+    assert await seen([{"text": "a", **nothing}]) == [(1, "s1", "a")]
+
+
 async def test_numbers_go_on_after_the_highest_that_was_given() -> None:
     assert await seen([{"text": "a", "seq": 7}], [{"text": "b"}]) == [(7, "s7", "a"), (8, "s8", "b")]
 
