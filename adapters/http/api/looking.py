@@ -117,7 +117,7 @@ async def get_journal(
     return json_answer({"call_id": call_id, "records": records, "next_after": following})
 
 
-@looking.get("/calls/{call_id:call}/validate", response_model=None, responses=documented(Validity))
+@looking.get("/calls/{call_id:call}/validate", response_model=None, responses=documented(Validity, 404))
 async def validate_call(call_id: str, calls: TheCalls) -> Response:
     """Tell whether a call may be resumed, and if not, why: unknown, ended, expired or not_answered."""
     validity = await calls.validate(call_id)

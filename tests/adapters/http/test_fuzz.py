@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from adapters.http.access import Access
+from adapters.http.api.shapes import RESERVED
 from adapters.http.app import build_api
 from adapters.http.described import document_of
 from fsm.clock import LoopClock
@@ -70,4 +71,6 @@ schema = schemathesis.openapi.from_dict(description())
 @schema.parametrize()
 @settings(max_examples=_EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_api_answers_as_it_says(case: schemathesis.Case[Any], address: str) -> None:
+    if case.path_parameters.get("call_id") in RESERVED:
+        return  # another route's address
     case.call_and_validate(base_url=address, headers=bearer("steer"), excluded_checks=_NOT_HELD)
