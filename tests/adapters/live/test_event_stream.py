@@ -142,6 +142,7 @@ async def test_a_call_that_nobody_knows_is_no_stream() -> None:
     async with a_world() as world:
         unknown = await get(world, LIVE)
 
+        assert world.live.hub.watched == 0
         assert unknown.status_code == 404
         assert unknown.headers["content-type"] == "application/problem+json"
         assert unknown.json()["detail"] == "there is no call CA1"

@@ -271,6 +271,20 @@ async def test_the_models_own_words_for_a_configuration_are_taken() -> None:
         assert knows(world)[:2] == ("Be brief.", "ash")
 
 
+async def test_what_comes_while_the_call_is_being_opened_waits_for_its_socket() -> None:
+    async with a_world() as world, world.socket("/logs?called=%2B15550100") as front:
+        await hear(front, "waiting")
+        world.live.fronts.claim("CA1", called=NUMBER)
+        await hear(front, "bound")
+        await say(front, "configure", data=JOB)
+        taken = await hear(front, "configured")
+        world.open("CA1")
+        await elapse(0.1)
+
+        assert taken["data"]["applied"] is False
+        assert knows(world)[0] == "Speak like a pirate."
+
+
 async def test_a_call_that_is_over_takes_no_configuration() -> None:
     async with a_world() as world:
         session = world.answer()

@@ -160,6 +160,16 @@ async def test_a_call_that_is_over_is_shown_and_the_socket_closed() -> None:
         assert told[0]["data"]["call"]["status"] == "ended"
 
 
+async def test_a_call_whose_end_was_told_and_that_has_not_settled_yet_is_over_too() -> None:
+    async with a_world() as world:
+        session = world.answer()
+        world.hang_up()
+        await session.wait_settled()
+        world.book.unsettled = True
+        async with world.socket(LIVE) as socket:
+            assert [m["type"] for m in await everything(socket)] == ["snapshot"]
+
+
 async def test_the_end_is_told_once_it_is_durable_and_not_before() -> None:
     gate = Gate()
     async with a_world(journal=gate) as world:
@@ -191,7 +201,6 @@ async def test_the_end_of_a_call_that_another_node_has_is_never_told() -> None:
             world.hang_up()
             await session.wait_settled()
             world.live.hub.forget("CA1")
-            gate.opened.set()
             told = [await hear(socket, "heartbeat", "call.status_changed") for _ in range(2)]
 
         assert [m["type"] for m in told] == ["heartbeat", "heartbeat"]

@@ -100,6 +100,7 @@ class Book(Observer):
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.records: dict[str, list[dict[str, Any]]] = {}
+        self.unsettled = False
         self.times: list[Any] = []
         self.before: list[Any] = []
         self.asked: list[str] = []
@@ -112,10 +113,13 @@ class Book(Observer):
     async def get(self, call_id: str) -> dict[str, Any]:
         self.asked.append("get")
         session = self._session(call_id)
-        facts = Facts(settled=session.settled, ended_at=session.clock.wall() if session.closed else 0.0)
+        facts = Facts(
+            settled=session.settled and not self.unsettled, ended_at=session.clock.wall() if session.closed else 0.0
+        )
         made: dict[str, Any] = json.loads(orjson.dumps(document(store(session), facts, closed=session.closed)))
         for happen in self.times:
             happen()
+            await asyncio.sleep(0.1)
         return made
 
     async def lines(self, call_id: str) -> list[Line]:
