@@ -44,7 +44,7 @@ def write(folder: Path, name: str, text: str) -> str:
 
 def test_everything_bundled_is_sound(callchart: Command) -> None:
     ran = callchart("check")
-    assert (ran.code, ran.out, ran.err) == (0, "nothing found in 3 files\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, "nothing found in 4 files\n", "")
 
 
 def test_a_finding_has_its_place_code_and_path(callchart: Command, folder: Path) -> None:
@@ -130,7 +130,7 @@ def test_the_bots_of_the_setting_are_checked_by_default(
     ran = callchart("check")
     assert ran.code == 1
     assert "numbers.yaml:1:" in ran.out
-    assert ran.out.endswith("in 4 files\n")
+    assert ran.out.endswith("in 5 files\n")
 
 
 def test_bots_is_taken_at_its_word(callchart: Command, folder: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_chart_that_does_not_exist_is_told_with_those_that_do(callchart: Comma
     ran = callchart("export", "nowhere")
     assert ran.code == 1
     assert "there is no chart 'nowhere'" in ran.err
-    assert "eager, voice_call" in ran.err
+    assert "eager, listen, voice_call" in ran.err
     assert ran.out == ""
 
 
