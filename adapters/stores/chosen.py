@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.settings import Settings
 from adapters.stores.contract import SessionStore
 from adapters.stores.spool import Spool
+from adapters.stores.spool_folder import SpoolFolder
 from fsm.clock import Clock
 
 if TYPE_CHECKING:
@@ -63,8 +65,7 @@ def spool_of(settings: Settings, clock: Clock) -> Spool | None:
         return None
     from adapters.stores.sqlite import SqliteStore
 
-    waiting, aside = (
-        SqliteStore(settings.data_dir / name, retention=settings.retention, wall=clock.wall)
-        for name in ("spool.db", "spool-aside.db")
-    )
-    return Spool(waiting, aside, lock=settings.data_dir / "spool.lock")
+    def opened(path: Path) -> SessionStore:
+        return SqliteStore(path, retention=settings.retention, wall=clock.wall)
+
+    return Spool(SpoolFolder(settings.data_dir / "spool", opened))

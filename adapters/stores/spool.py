@@ -5,14 +5,11 @@ One holds what has to be replayed; the other what must not be, since another nod
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import IO
 
 from adapters.stores.contract import Commit, Kept, SessionStore
-from fsm.errors import SettingError
+from adapters.stores.spool_folder import SpoolFiles, SpoolFolder
 
 __all__ = ["Spool"]
 
@@ -24,20 +21,17 @@ class Spool:
     """Takes commits in, and gives them out again, call by call, the oldest call first.
 
     Args:
-        store: what has to be replayed; nobody else uses it.
-        aside: what was set aside.
-        lock: a file that is locked as long as the spool is open: what a process holds is not for another one to replay.
+        files: nobody else uses them; or the folder of the spools of this machine: one that is free is taken, and what
+            dead processes have left in theirs is moved to it.
 
     Attributes:
         left: ids of calls that a former process has left and that were not replayed yet.
         set_aside: calls that were set aside, ever.
     """
 
-    def __init__(self, store: SessionStore, aside: SessionStore, *, lock: Path | None = None) -> None:
-        self._store = store
-        self._aside = aside
-        self._lock = lock
-        self._locked: IO[bytes] | None = None
+    def __init__(self, files: SpoolFiles | SpoolFolder) -> None:
+        self._folder = files if isinstance(files, SpoolFolder) else None
+        self._files = None if isinstance(files, SpoolFolder) else files
         self._held: dict[str, float] = {}  # call id -> when the call was made
         self.left: set[str] = set()
         self.set_aside = 0
@@ -52,12 +46,15 @@ class Spool:
         """Find what a former process has left.
 
         Raises:
-            SettingError: the files must not be used as they are, or another process uses them.
+            SettingError: the files must not be used as they are.
         """
-        if self._lock is not None:
-            self._locked = _locked(self._lock)
+        if self._folder is not None:
+            self._files = self._folder.take()
         await self._store.start()
         await self._aside.start()
+        if self._folder is not None:
+            for other in self._folder.left():
+                await self._move(other.waiting)
         async for kept in self._store.everything():
             self._held[kept.call_id] = kept.head.created_at
         self.left = set(self._held)
@@ -84,7 +81,7 @@ class Spool:
         entries = 0
         for call_id in sorted(self._held, key=self._held.__getitem__)[:count]:
             kept = await self._store.get(call_id)
-            commits = await self._commits(kept) if kept is not None else ()
+            commits = await self._commits(kept, self._store) if kept is not None else ()
             if commits:
                 found.append(commits)
             else:
@@ -117,22 +114,43 @@ class Spool:
 
     async def aclose(self) -> None:
         """Write what is left and let go of the files; may be called twice."""
-        await self._store.aclose()
-        await self._aside.aclose()
-        if self._locked is not None:
-            self._locked.close()
+        if self._files is not None:
+            await self._store.aclose()
+            await self._aside.aclose()
+        if self._folder is not None:
+            self._folder.close()
 
     def forget(self, call_id: str) -> None:
         """Nothing of a call is held."""
         self._held.pop(call_id, None)
         self.left.discard(call_id)
 
-    async def _commits(self, kept: Kept) -> tuple[Commit, ...]:
+    @property
+    def _store(self) -> SessionStore:
+        assert self._files is not None  # it was started
+        return self._files.waiting
+
+    @property
+    def _aside(self) -> SessionStore:
+        assert self._files is not None
+        return self._files.aside
+
+    async def _move(self, other: SessionStore) -> None:
+        """Take over what waits in another spool."""
+        await other.start()
+        try:
+            for kept in [kept async for kept in other.everything()]:
+                await self.put(await self._commits(kept, other))
+                await other.delete(kept.call_id)
+        finally:
+            await other.aclose()
+
+    async def _commits(self, kept: Kept, store: SessionStore) -> tuple[Commit, ...]:
         """Return a call's entries; each page with the newest document, which the last one brings to its place."""
         assert kept.document is not None  # nothing in the spool's files expires
         commits: list[Commit] = []
         after = 0
-        while entries := await self._store.log(kept.call_id, after=after, limit=_PAGE):
+        while entries := await store.log(kept.call_id, after=after, limit=_PAGE):
             start = 0
             for i in range(1, len(entries) + 1):  # a commit has no hole, although a log may
                 if i == len(entries) or entries[i].version != entries[i - 1].version + 1:
@@ -151,17 +169,3 @@ class Spool:
                     start = i
             after = entries[-1].version
         return tuple(commits)
-
-
-def _locked(path: Path) -> IO[bytes]:
-    """Return the file, locked until it is closed, or its process ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise SettingError(
-            f"CALLCHART_DATA_DIR: {path.parent} is the folder of another process that runs; give each its own"
-        ) from error
-    return file

@@ -11,6 +11,7 @@ import orjson
 from adapters.stores.contract import Commit, Outcome, SessionStore, StoreAway
 from adapters.stores.memory import MemoryStore
 from adapters.stores.spool import Spool
+from adapters.stores.spool_folder import SpoolFiles
 from adapters.stores.write_behind import WriteBehind
 from fsm.clock import LoopClock
 from fsm.compile import Machine
@@ -45,7 +46,7 @@ def a_memory() -> MemoryStore:
 
 
 def a_spool() -> Spool:
-    return Spool(a_memory(), a_memory())
+    return Spool(SpoolFiles(a_memory(), a_memory()))
 
 
 class FaultyStore(MemoryStore):

@@ -11,6 +11,8 @@ import pytest
 
 from adapters.stores.contract import Commit, Head, SessionStore
 from adapters.stores.spool import Spool
+from adapters.stores.spool_folder import SpoolFiles, SpoolFolder
+from adapters.stores.sqlite import SqliteStore
 from adapters.stores.write_behind import WriteBehind
 from fsm.clock import LoopClock
 from fsm.errors import SettingError
@@ -76,10 +78,10 @@ async def test_hole_in_a_log_stays_where_it_is() -> None:
 async def test_spool_of_a_process_that_was_killed_is_replayed_by_the_next(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     store, kept, aside = FaultyStore(), a_memory(), a_memory()
-    await Spool(kept, aside).put([a_commit("CA1", 1, "a", "b", owner="another name")])
+    await Spool(SpoolFiles(kept, aside)).put([a_commit("CA1", 1, "a", "b", owner="another name")])
     await store.commit([a_commit("CA1", 1, "a", owner="another name")])
 
-    async with writing(store, Spool(kept, aside)) as journal:
+    async with writing(store, Spool(SpoolFiles(kept, aside))) as journal:
         await journal.replayed()
         spooled = journal.spooled
 
@@ -129,7 +131,7 @@ async def test_spooled_call_that_another_node_has_is_set_aside_and_never_replaye
     store, kept, aside = FaultyStore(), a_memory(), a_memory()
     fenced: list[str] = []
     await store.commit([a_commit("CA1", 1, "theirs", fence=5, owner="n2")])
-    spool = Spool(kept, aside)
+    spool = Spool(SpoolFiles(kept, aside))
     await spool.put([a_commit("CA1", 1, "a", "b"), a_commit("CA2", 1, "a")])
 
     async with writing(store, spool, fenced.append) as journal:
@@ -142,7 +144,7 @@ async def test_spooled_call_that_another_node_has_is_set_aside_and_never_replaye
     assert [r["event"] for r in await records(aside)] == ["a", "b"]
     assert fenced == []  # no session here
     assert [r.message for r in caplog.records] == ["commits_refused"]
-    again = Spool(kept, aside)
+    again = Spool(SpoolFiles(kept, aside))
     await again.start()
     assert (len(again), again.set_aside) == (0, 1)
 
@@ -180,7 +182,7 @@ async def test_what_is_set_aside_twice_is_all_kept() -> None:
 async def test_disk_that_takes_nothing_leaves_commits_in_memory_until_somebody_does(tmp_path: Path) -> None:
     store, disk = FaultyStore(), FaultyStore()
     store.always = disk.always = "away"
-    async with writing(store, Spool(disk, a_memory())) as journal:
+    async with writing(store, Spool(SpoolFiles(disk, a_memory()))) as journal:
         session = a_call_on(journal)
         await elapse(0.1)
         session.post(UserSpeaking())
@@ -220,13 +222,41 @@ async def test_store_that_is_slower_than_the_calls_is_relieved_by_the_spool(capl
     assert "store_away" in [r.message for r in caplog.records]
 
 
-async def test_spool_of_a_process_that_runs_is_not_for_another_one(tmp_path: Path) -> None:
-    lock = tmp_path / "data" / "spool.lock"
-    first, second = (Spool(a_memory(), a_memory(), lock=lock) for _ in range(2))
+async def test_processes_of_one_folder_have_a_spool_each_and_move_what_dead_ones_left(tmp_path: Path) -> None:
+    first, second = on_disk(tmp_path), on_disk(tmp_path)
     await first.start()
-
-    with pytest.raises(SettingError, match=r"CALLCHART_DATA_DIR: .*/data is the folder of another process that runs"):
-        await second.start()
-    await first.aclose()
     await second.start()
-    await second.aclose()
+    await second.put([a_commit("CA2", 1, "a", "b")])
+    await first.put([a_commit("CA1", 1, "c")])
+
+    await second.aclose()  # as its death: its lock is gone, its files are not
+    third = on_disk(tmp_path)
+    await third.start()
+    assert third.left == {"CA2"}
+    assert "CA1" not in third
+    await third.aclose()
+
+    await first.aclose()
+    fourth = on_disk(tmp_path)
+    await fourth.start()
+    assert fourth.left == {"CA1", "CA2"}
+    moved = [(c.call_id, c.first, c.entries) for call in await fourth.oldest(9) for c in call]
+    await fourth.aclose()
+    fifth = on_disk(tmp_path)
+    await fifth.start()
+    again = [(c.call_id, c.first, c.entries) for call in await fifth.oldest(9) for c in call]
+    await fifth.aclose()
+
+    assert sorted(moved) == [("CA1", 1, (b'{"event": "c"}',)), ("CA2", 1, (b'{"event": "a"}', b'{"event": "b"}'))]
+    assert sorted(again) == sorted(moved)
+
+
+async def test_folder_that_cannot_be_written_is_named_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file", encoding="utf-8")
+
+    with pytest.raises(SettingError, match=r"^CALLCHART_DATA_DIR: .*/spool/1 cannot be written: "):
+        await on_disk(tmp_path).start()
+
+
+def on_disk(folder: Path) -> Spool:
+    return Spool(SpoolFolder(folder / "spool", SqliteStore))

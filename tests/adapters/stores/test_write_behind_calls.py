@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from adapters.stores.spool import Spool
+from adapters.stores.spool_folder import SpoolFiles
 from adapters.stores.sqlite import SqliteStore
 from adapters.stores.write_behind import WriteBehind
 from fsm.clock import LoopClock
@@ -90,7 +91,7 @@ async def test_200_calls_with_10_commits_a_second_outlive_6_seconds_without_the_
 
 async def test_so_they_do_with_a_store_that_hangs_and_a_spool_on_disk(tmp_path: Path) -> None:
     store = FaultyStore()
-    spool = Spool(SqliteStore(tmp_path / "spool.db"), SqliteStore(tmp_path / "aside.db"))
+    spool = Spool(SpoolFiles(SqliteStore(tmp_path / "spool.db"), SqliteStore(tmp_path / "aside.db")))
     journal = WriteBehind(store, node="n1", clock=LoopClock(), spool=spool)
 
     watch = await two_hundred(journal, store, "stuck")
@@ -123,7 +124,7 @@ async def test_spool_on_disk_outlives_its_process(tmp_path: Path) -> None:
 
 
 def on_disk(folder: Path) -> Spool:
-    return Spool(SqliteStore(folder / "spool.db"), SqliteStore(folder / "aside.db"))
+    return Spool(SpoolFiles(SqliteStore(folder / "spool.db"), SqliteStore(folder / "aside.db")))
 
 
 async def kill(journal: WriteBehind, session: Session) -> None:

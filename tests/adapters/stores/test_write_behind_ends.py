@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.stores.spool import Spool
+from adapters.stores.spool_folder import SpoolFiles
 from adapters.stores.write_behind import CallGone, WriteBehind
 from fsm.clock import LoopClock
 from fsm.triggers import UserSilent, UserSpeaking
@@ -127,7 +128,7 @@ async def test_call_is_lost_even_if_the_disk_does_not_keep_what_is_set_aside(cap
     store, aside = FaultyStore(), FaultyStore()
     aside.always = "away"
     fenced: list[str] = []
-    async with writing(store, Spool(a_memory(), aside), on_fenced=fenced.append) as journal:
+    async with writing(store, Spool(SpoolFiles(a_memory(), aside)), on_fenced=fenced.append) as journal:
         session = a_call_on(journal)
         await elapse(0.1)
         await store.claim("CA1", "n2", lease=15, force=True)
@@ -181,7 +182,7 @@ async def test_closing_tells_what_nobody_takes(spooled: bool, caplog: pytest.Log
     caplog.set_level(logging.ERROR)
     store, disk = FaultyStore(), FaultyStore()
     store.always = disk.always = "away"
-    async with writing(store, Spool(disk, a_memory()) if spooled else None) as journal:
+    async with writing(store, Spool(SpoolFiles(disk, a_memory())) if spooled else None) as journal:
         session = a_call_on(journal)
         session.post(END)
         await session.wait_settled()

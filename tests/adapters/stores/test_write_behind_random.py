@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.simulators.virtual_time import run
 from adapters.stores.spool import Spool
+from adapters.stores.spool_folder import SpoolFiles
 from adapters.stores.write_behind import WriteBehind
 from fsm.clock import LoopClock
 from fsm.observe import Observer
@@ -61,7 +62,7 @@ class Steps(Observer):
 
 async def carry_out(deeds: list[tuple[str, Any]], *, kill: bool, spooled: bool) -> None:
     store, disk, aside, steps, machine = FaultyStore(), FaultyStore(), a_memory(), Steps(), a_talk()
-    journal = await begin(store, Spool(disk, aside) if spooled else None)
+    journal = await begin(store, Spool(SpoolFiles(disk, aside)) if spooled else None)
     steps.journal = journal
     sessions = {call_id: a_call_on(journal, call_id, machine=machine, watch=(steps,)) for call_id in CALLS}
     for deed, what in deeds:
@@ -75,7 +76,7 @@ async def carry_out(deeds: list[tuple[str, Any]], *, kill: bool, spooled: bool) 
         journal._flusher.cancel()
         await asyncio.wait([journal._flusher])
         journal._flusher = None
-        journal = await begin(store, Spool(disk, aside))
+        journal = await begin(store, Spool(SpoolFiles(disk, aside)))
     else:
         await elapse(10)
     await asyncio.wait_for(journal.replayed(), 60)

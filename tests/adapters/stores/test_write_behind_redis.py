@@ -11,6 +11,7 @@ from adapters.settings import Settings
 from adapters.stores.contract import SessionStore
 from adapters.stores.redis import redis_store
 from adapters.stores.spool import Spool
+from adapters.stores.spool_folder import SpoolFiles
 from adapters.stores.sqlite import SqliteStore
 from adapters.stores.write_behind import WriteBehind
 from fsm.clock import LoopClock
@@ -34,7 +35,7 @@ async def talk(calls: list[Session], seconds: int) -> None:
 
 
 def a_journal(store: SessionStore, folder: Path) -> WriteBehind:
-    spool = Spool(SqliteStore(folder / "spool.db"), SqliteStore(folder / "aside.db"))
+    spool = Spool(SpoolFiles(SqliteStore(folder / "spool.db"), SqliteStore(folder / "aside.db")))
     return WriteBehind(store, node="n1", clock=LoopClock(), spool=spool)
 
 
