@@ -115,6 +115,12 @@ class World(Observer):
             self.nodes.append(node)
             yield node
 
+    async def reopen_store(self) -> None:
+        """Close the store and open it again, as a machine does that restarts; every node must be dead."""
+        await self.store.aclose()
+        self._store = store_of(self._settings, LoopClock())
+        await self._store.start()
+
     def goes_to(self, call: TwilioCaller, node: Node) -> None:
         """Have what the carrier asks for this call reach another node from now on."""
         call._exchange.url = node.url

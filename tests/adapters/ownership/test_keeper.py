@@ -35,9 +35,7 @@ async def test_leases_are_renewed_for_as_long_as_their_calls_live() -> None:
     await house.close()
 
 
-async def test_an_owner_that_hears_of_a_higher_fence_gives_its_call_up_and_of_a_lower_one_does_not() -> (
-    None
-):
+async def test_an_owner_that_hears_of_a_higher_fence_gives_its_call_up_and_of_a_lower_one_does_not() -> None:
     house = await House.open(a_store(), BusHub(), "a")
     leg = await house.talk()
 
@@ -154,7 +152,10 @@ async def test_a_store_that_does_not_answer_keeps_nobody_waiting_for_more_than_a
     await house.close()
 
 
-async def test_what_a_former_process_could_not_write_comes_before_any_resume(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("again", [True, False], ids=["again", "as if it were new"])
+async def test_what_a_former_process_could_not_write_comes_before_any_resume(
+    again: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     store, hub = a_store(), BusHub()
     first = await House.open(store, hub, "first")
     await first.talk()
@@ -166,7 +167,7 @@ async def test_what_a_former_process_could_not_write_comes_before_any_resume(cap
             await elapse(3600.0)
 
     writer, house.keeper.writer = house.keeper.writer, Replaying()  # type: ignore[assignment]  # what is asked of it
-    assert await house.connect(FakeLeg("MZ2"), again=True) is None
+    assert await house.connect(FakeLeg("MZ2"), again=again) is None
     assert [r.__dict__["why"] for r in caplog.records if r.message == "socket_refused"] == ["store_away"]
 
     house.keeper.writer = writer
