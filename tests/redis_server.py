@@ -21,6 +21,7 @@ import redis
 
 __all__ = ["RedisServer", "binary", "free_port"]
 
+_ALL_SLOTS = (0, 16383)
 _READY = "Ready to accept connections"
 
 
@@ -49,19 +50,27 @@ class RedisServer:
     Args:
         folder: where it writes.
         aof: whether it writes everything down before it answers.
-        cluster: a cluster of this one node.
+        cluster: a cluster of this one node, or a node that has these `slots` and has met no other.
         options: of its command line, by name, such as `{"requirepass": "secret"}`.
     """
 
     def __init__(
-        self, folder: Path, *, aof: bool = False, cluster: bool = False, options: dict[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        aof: bool = False,
+        cluster: bool = False,
+        slots: tuple[int, int] = _ALL_SLOTS,
+        options: dict[str, str] | None = None,
     ) -> None:
         self.port = free_port()
+        self.bus_port = free_port()
         self.folder = folder
         self._cluster = cluster
+        self._slots = slots
         self._options = {"bind": "127.0.0.1", "save": "", "dir": str(folder), "daemonize": "no"}
         self._options |= {"appendonly": "yes", "appendfsync": "always"} if aof else {}
-        self._options |= {"cluster-enabled": "yes"} if cluster else {}
+        self._options |= {"cluster-enabled": "yes", "cluster-port": str(self.bus_port)} if cluster else {}
         self._options |= options or {}
         self._process: subprocess.Popen[str] | None = None
 
@@ -80,11 +89,12 @@ class RedisServer:
         """Start it, on what its folder holds, and wait until it answers."""
         command = [binary(), "--port", str(self.port)]
         for name, value in self._options.items():
-            command += [f"--{name}", value]
+            command += [f"--{name}", *(value.split() or [""])]
         self._launch(command, _READY)
         if self._cluster and b"cluster_state:ok" not in self.call("CLUSTER", "INFO"):
-            self.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-            self.wait_for("Cluster state changed: ok")
+            self.call("CLUSTER", "ADDSLOTSRANGE", *map(str, self._slots))
+            if self._slots == _ALL_SLOTS:
+                self.wait_for("Cluster state changed: ok")
 
     def start_sentinel(self, service: str, master: RedisServer) -> None:
         """Start it as a sentinel that watches another server, and knows no other sentinel."""
@@ -97,7 +107,11 @@ class RedisServer:
 
     def _launch(self, command: list[str], ready: str) -> None:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.wait_for(ready)
+        try:
+            self.wait_for(ready)
+        except RuntimeError:
+            self.kill()
+            raise
 
     def wait_for(self, words: str) -> None:
         """Read its log until a line has these words."""
@@ -117,6 +131,10 @@ class RedisServer:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+    def meet(self, other: RedisServer) -> None:
+        """Begin to be of one cluster with another node."""
+        self.call("CLUSTER", "MEET", "127.0.0.1", str(other.port), str(other.bus_port))
 
     def hold(self) -> None:
         """Stop it where it is (SIGSTOP): connections stay, and nothing is answered."""

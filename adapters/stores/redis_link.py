@@ -19,7 +19,7 @@ import hiredis
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
@@ -44,7 +44,10 @@ _AT_ONCE = 32  # exchanges that are under way at most, each on a connection of i
 _QUIET = 5.0  # seconds without a message until a server that we listen to is asked whether it is there
 _SHAS = 2  # how often a server may forget its scripts while we load them
 _POLICY = re.compile(r"maxmemory[_-]policy\W+(?:b')?([a-z-]+)")  # of CONFIG GET and of INFO
-_WRONG_SETTING = re.compile(r"WRONGPASS|NOAUTH|NOPERM|AUTH|invalid password|DB index|invalid DB", re.IGNORECASE)
+_WRONG_SETTING = re.compile(
+    r"WRONGPASS|NOAUTH|NOPERM|Authentication required|invalid (username-)?password|without any password configured"
+    r"|DB index is out of range|invalid DB index"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,9 @@ class Link:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
+        pool = getattr(self._client, "connection_pool", None)
+        if isinstance(pool, SentinelConnectionPool):
+            await asyncio.gather(*(sentinel.aclose() for sentinel in pool.sentinel_manager.sentinels))
 
     def script(self, name: str, keys: Sequence[bytes], *args: Any) -> Command:
         """Return the command that runs a script."""
@@ -243,21 +249,23 @@ class Link:
         return await pipeline.execute(raise_on_error=False)
 
     async def _load_scripts(self) -> None:
-        for script in self.scripts.values():
-            for reply in await self._on_each(("SCRIPT", "LOAD", script.source)):
-                if isinstance(reply, Exception):
-                    raise _away(reply) from reply
+        loads = [("SCRIPT", "LOAD", script.source) for script in self.scripts.values()]
+        for reply in await self._on_each(*loads):
+            if isinstance(reply, Exception):
+                raise _away(reply) from reply
 
-    async def _on_each(self, command: Command) -> list[Any]:
-        """Run a command on every primary, or on the one server there is; return replies, errors among them."""
-        if not isinstance(self._client, RedisCluster):
-            return await self._exchange([command])
+    async def _on_each(self, *commands: Command) -> list[Any]:
+        """Run commands on every primary, or on the one server there is; return replies, errors among them."""
+        client = self._client
+        if not isinstance(client, RedisCluster):
+            return await self._exchange(commands)
         try:
             async with asyncio.timeout(self._within):
-                await self._client.initialize()
-                return [await _of_node(self._client, node, command) for node in self._client.get_primaries()]
+                await client.initialize()
+                asked = (_of_node(client, node, command) for node in client.get_primaries() for command in commands)
+                return await asyncio.gather(*asked)
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            await self._client.aclose()
+            await client.aclose()
             raise _away(error) from error
 
     # -- first contact ---------------------------------------------------------------------------
@@ -307,7 +315,7 @@ async def _reply(connection: AbstractConnection) -> Any:
 async def _of_node(client: RedisCluster, node: Any, command: Command) -> Any:
     try:
         return await client.execute_command(*command, target_nodes=node)
-    except ResponseError as error:
+    except (RedisError, RedisClusterException) as error:
         return error
 
 
@@ -330,7 +338,13 @@ def _away(error: BaseException) -> StoreAway:
 
 
 def _client(target: Target) -> Redis | RedisCluster:
-    said = dict(parse_url(target.url))
+    try:
+        said = dict(parse_url(target.url))
+    except ValueError:
+        raise SettingError(
+            "REDIS_URL: cannot be read; it looks like redis://user:password@host:6379/0, and what is special in a URL "
+            "is written with % in a password"
+        ) from None  # the cause may show the password
     said |= {"password": target.password} if target.password else {}
     said |= {"db": target.db} if target.db else {}
     options: dict[str, Any] = {
