@@ -115,16 +115,13 @@ class Here(Observer):
         return found
 
     async def kept(self, call_id: str) -> None:
-        """Return once everything that this node knows of the call is kept; at once if it knows nothing.
-
-        Raises:
-            CallchartError: it will not be: the call was erased, or another node has it.
-        """
+        """Return once everything that this node knows of the call is kept, or never will be: another node has it."""
         session = self._find(call_id)
         ended = self._ended.get(call_id)
         seq = session.snapshot.seq if session is not None else ended.seq if ended is not None else 0
         if seq:
-            await self._journal.durable(call_id, seq)
+            with suppress(CallchartError):
+                await self._journal.durable(call_id, seq)
 
     # -- steering --------------------------------------------------------------------------------
 
@@ -186,7 +183,6 @@ class Here(Observer):
 
         Raises:
             Unreachable: it takes too long.
-            CallchartError: see `kept`.
         """
         session = self._find(call_id)
         try:

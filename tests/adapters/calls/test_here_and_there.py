@@ -567,3 +567,23 @@ async def test_a_call_whose_end_the_store_does_not_have_yet_is_not_begun_again(
         assert one.board.manager.call_ids() == []
         monkeypatch.undo()
         await elapse(30)
+
+
+async def test_a_call_that_goes_on_elsewhere_is_told_by_its_new_owner() -> None:
+    async with some_nodes(2) as (one, two):
+        await a_call(one)
+        await one.book.add_segments("API1", [HELLO])
+        await elapse(1)
+        claim = await one.store.claim("API1", "n2", lease=LEASE, force=True)
+        await one.store.release("n2", "API1", claim.fence)
+        await two.desk.take_over("API1")
+        await two.book.add_segments("API1", [GOODBYE])
+        await elapse(LEASE)  # it was not told, and learns it when it renews
+
+        assert not one.here.has("API1")
+        assert [line.text for line in await one.book.lines("API1")] == ["hello", "goodbye"]
+        assert (await one.book.patch("API1", {"n": 1}, version=0))["metadata_version"] == 1
+        assert [call["call_id"] for call in await one.book.active()] == ["API1"]
+        assert await one.book.end("API1") == "ending"
+        await elapse(1)
+        assert two.board.manager.call_ids() == []
