@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from adapters.settings import Settings
 from adapters.stores.contract import SessionStore
@@ -11,14 +10,15 @@ from adapters.stores.spool import Spool
 from adapters.stores.spool_folder import SpoolFolder
 from fsm.clock import Clock
 
-if TYPE_CHECKING:
-    from adapters.stores.redis_link import Target
-
-__all__ = ["redis_target", "spool_of", "store_of"]
+__all__ = ["spool_of", "store_of"]
 
 
 def store_of(settings: Settings, clock: Clock) -> SessionStore:
-    """Return the store, not started."""
+    """Return the store, not started.
+
+    Raises:
+        SettingError: what it needs is not installed.
+    """
     match settings.store:
         case "memory":
             from adapters.stores.memory import MemoryStore
@@ -30,33 +30,13 @@ def store_of(settings: Settings, clock: Clock) -> SessionStore:
                 cleanup_interval=settings.memory_cleanup_interval,
             )
         case "redis":
-            from adapters.stores.redis import RedisStore
-            from adapters.stores.redis_link import Link
+            from adapters.stores.redis import redis_store
 
-            return RedisStore(
-                Link(redis_target(settings)),
-                prefix=settings.session_prefix,
-                session_ttl=settings.session_ttl,
-                retention=settings.retention,
-            )
+            return redis_store(settings)
         case _:
             from adapters.stores.sqlite import SqliteStore
 
             return SqliteStore(settings.data_dir / "calls.db", retention=settings.retention, wall=clock.wall)
-
-
-def redis_target(settings: Settings) -> Target:
-    """Return where Redis is."""
-    from adapters.stores.redis_link import Target
-
-    return Target(
-        url=settings.redis_url,
-        password=settings.redis_password,
-        db=settings.redis_db,
-        sentinels=settings.redis_sentinels,
-        sentinel_service=settings.redis_sentinel_service,
-        cluster=settings.redis_cluster,
-    )
 
 
 def spool_of(settings: Settings, clock: Clock) -> Spool | None:
