@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from traceback import extract_tb
 
 from adapters.bus.contract import Bus
+from adapters.calls.book import CallBook
+from adapters.calls.here import Here
+from adapters.calls.wiring import book_of, here_of
 from adapters.carriers.twilio import config as twilio_config
 from adapters.carriers.twilio.calls import TwilioCalls
 from adapters.carriers.twilio.endpoint import MEDIA_PATHS, media_app
 from adapters.carriers.twilio.webhooks import routes as twilio_routes
 from adapters.conversation import AGENTS, AgentDesk, OfflineIntents
+from adapters.http.access import Access
 from adapters.http.app import AsgiApp, build_api, dispatch
 from adapters.keeping import Keeping, keep
+from adapters.live.app import Live
 from adapters.media.clips import Clips
 from adapters.media.line import Recorder
 from adapters.ownership.desk import Desk
@@ -52,6 +57,9 @@ class Application:
     asgi: AsgiApp
     keeping: Keeping
     ownership: Ownership
+    here: Here
+    calls: CallBook
+    live: Live
 
     @property
     def node(self) -> str:
@@ -77,16 +85,20 @@ class Application:
             SettingError: the store must not be used as it is set up.
         """
         await self.keeping.start()
+        self.live.hello()
         await self.ownership.start()
 
     async def drain(self) -> None:
         """Refuse new calls, let those that live finish within the grace, end the rest properly."""
         await self.switchboard.manager.drain(self.settings.drain_grace)
+        await self.live.aclose()  # a stream that goes on would hold the server up
 
     async def aclose(self) -> None:
         """Write what is left; no task stays. May be called without `start`, and twice."""
         await self.ownership.aclose()
+        await self.live.aclose()
         await self.keeping.aclose()
+        await self.here.aclose()
 
 
 def build(
@@ -114,21 +126,46 @@ def build(
     bots = load_bots(settings.bots or None, known, delays=settings.delays, agents=AGENTS)
     choose = machines(bots, known)
     keeping = keep(settings, clock, store=store, bus=bus)
+    here = here_of(keeping, registry=known, clock=clock)
+    live = Live(clock=clock, bus=keeping.bus, journal=keeping.write_behind)
+    keepers = (keeping.activity, keeping.write_behind, keeping.keeper, keeping.relay, here)
     board = Switchboard(
         clock=clock,
         choose=choose,
-        outside=_outside(settings, clock, keeping, make_recorder),
-        observers=(keeping.activity, keeping.write_behind, keeping.keeper, keeping.relay, CallLog(), *observers),
+        outside=_outside(settings, clock, keeping, live, make_recorder),
+        observers=(*keepers, live.hub, CallLog(), *observers),
         journal=keeping.write_behind,
         max_calls=settings.max_calls,
     )
     ownership = own(settings, keeping, board=board, bots=bots, choose=choose, registry=known, clock=clock)
-    asgi = _asgi(settings, board, ownership.desk, keeping)
-    return Application(settings=settings, switchboard=board, asgi=asgi, keeping=keeping, ownership=ownership)
+    calls = book_of(
+        here,
+        keeping,
+        ownership,
+        board=board,
+        bots=bots,
+        choose=choose,
+        clock=clock,
+        on_reset=live.fronts.clear,
+    )
+    return Application(
+        settings=settings,
+        switchboard=board,
+        asgi=_asgi(settings, board, ownership.desk, keeping, calls, live),
+        keeping=keeping,
+        ownership=ownership,
+        here=here,
+        calls=calls,
+        live=live,
+    )
 
 
 def _outside(
-    settings: Settings, clock: Clock, keeping: Keeping, make_recorder: Callable[[str], Recorder | None]
+    settings: Settings,
+    clock: Clock,
+    keeping: Keeping,
+    live: Live,
+    make_recorder: Callable[[str], Recorder | None],
 ) -> Outside:
     return Outside(
         make_client=model_clients(settings, clock),
@@ -136,13 +173,14 @@ def _outside(
         intents=OfflineIntents(),
         agents=AgentDesk(AGENTS),
         transcripts=keeping.relay,
-        fronts=_NoFronts(),
+        fronts=live.hub,
+        claim_job=live.fronts.claim,
         make_recorder=make_recorder,
         cost=estimated_cost,
     )
 
 
-def _asgi(settings: Settings, board: Switchboard, desk: Desk, keeping: Keeping) -> AsgiApp:
+def _asgi(settings: Settings, board: Switchboard, desk: Desk, keeping: Keeping, calls: CallBook, live: Live) -> AsgiApp:
     """Return what is served: carriers' webhooks and media sockets, and the API."""
     twilio = twilio_config.TwilioConfig(
         auth_token=settings.twilio_auth_token, token_secret=settings.token_secret, public_url=settings.public_url
@@ -150,7 +188,20 @@ def _asgi(settings: Settings, board: Switchboard, desk: Desk, keeping: Keeping) 
     seen = TwilioCalls(twilio)
     board.on_over = seen.forget
     media = media_app(twilio, desk, seen)
-    api = build_api(board.manager, twilio_routes(twilio, desk, seen), store_away=keeping.is_away)
+    access = Access(
+        token=settings.api_token,
+        read_token=settings.api_read_token,
+        origins=settings.allowed_origins,
+        secret=settings.token_secret,
+    )
+    api = build_api(
+        board.manager,
+        [*twilio_routes(twilio, desk, seen), *live.routes(calls, access)],
+        calls=calls,
+        access=access,
+        rate=settings.api_rate,
+        store_away=keeping.is_away,
+    )
     return dispatch(api, dict.fromkeys(MEDIA_PATHS, media))
 
 
@@ -206,10 +257,3 @@ def _raised_at(error: Exception) -> str:
         if not frame.filename.startswith("<frozen") and "importlib" not in frame.filename:
             return f"{frame.filename}:{frame.lineno}: "
     return ""
-
-
-class _NoFronts:
-    """A `FrontPort` that nobody watches."""
-
-    def notify(self, call_id: str, event: str, data: Mapping[str, object]) -> None:
-        """There is no front to tell."""

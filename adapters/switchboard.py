@@ -25,7 +25,7 @@ from fsm.ports import AgentPort, CallPorts, FrontPort, IntentPort, TranscriptPor
 from fsm.session import Session
 from fsm.step import Step
 from fsm.stored import StoredCall
-from fsm.triggers import CallEnded, CallLost, CallOverLimit, CallResumed, CallStarted, Trigger, Usage
+from fsm.triggers import CallEnded, CallLost, CallOverLimit, CallResumed, CallStarted, SessionConfigured, Trigger, Usage
 
 __all__ = ["Choose", "Outside", "Switchboard"]
 
@@ -38,6 +38,18 @@ class Choose(Protocol):
     def __call__(self, called: str, bot: str = "") -> tuple[Machine, BotSettings]: ...
 
 
+class ClaimJob(Protocol):
+    """Gives the configuration that a browser front has left for a call, once; see `live/fronts.py`."""
+
+    def __call__(
+        self, call_id: str, *, called: str = "", parameters: Mapping[str, str] | None = None
+    ) -> SessionConfigured | None: ...
+
+
+def _no_job(call_id: str, *, called: str = "", parameters: Mapping[str, str] | None = None) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
     """What calls use besides their line; shared by all of them."""
@@ -48,6 +60,7 @@ class Outside:
     agents: AgentPort
     transcripts: TranscriptPort
     fronts: FrontPort
+    claim_job: ClaimJob = _no_job
     make_recorder: Callable[[str], Recorder | None] = lambda call_id: None
     cost: Callable[[Usage], float] = lambda usage: 0.0
     """What the model's tokens cost, in US dollars."""
@@ -143,7 +156,11 @@ class Switchboard(Observer):
             log.warning("socket_refused", extra={"call_id": call_id, "carrier": leg.carrier})
             return None
         events = entry.line.offer(leg, can_return=leg.can_return)
-        session.post(_again(leg, started, proof=True) if entry.connected else started)
+        if entry.connected:
+            session.post(_again(leg, started, proof=True))
+        else:
+            self._configure(session, started.parameters)
+            session.post(started)
         entry.connected = True
         return events
 
@@ -170,7 +187,11 @@ class Switchboard(Observer):
         entry = self._entries[session.call_id]
         entry.connected = True
         events = entry.line.offer(leg, can_return=leg.can_return)
-        session.post(_again(leg, started, proof=proof) if kept.context.answered else started)
+        if kept.context.answered:
+            session.post(_again(leg, started, proof=proof))
+        else:
+            self._configure(session, started.parameters)
+            session.post(started)
         return session, events
 
     def post(self, call_id: str, trigger: Trigger) -> bool:
@@ -216,6 +237,7 @@ class Switchboard(Observer):
         entry = self._entries[call_id]
         entry.connected = True
         events = entry.line.offer(leg, can_return=leg.can_return)
+        self._configure(session, started.parameters)
         session.post(started if room else replace(started, at_capacity=True))
         return events
 
@@ -254,12 +276,21 @@ class Switchboard(Observer):
             metadata=metadata,
             created_at=self._clock.wall(),
         )
-        return self.manager.open(
+        session = self.manager.open(
             machine,
             context,
             lambda session, slot: self._ports(session, slot, settings),
             admitted=admitted,
         )
+        self._configure(session, EMPTY)
+        return session
+
+    def _configure(self, session: Session, parameters: Mapping[str, str]) -> None:
+        """Tell a call what a front wants of it, before it starts: then the model's session begins with it."""
+        call = session.context
+        job = self._outside.claim_job(call.call_id, called=call.called, parameters=parameters)
+        if job is not None:
+            session.post(job)
 
     def _ports(self, session: Session, slot: Slot, bot: BotSettings) -> CallPorts:
         call_id = session.call_id

@@ -50,6 +50,7 @@ def summary(shown: Mapping[str, Any], transcript: Transcript, *, words: bool = T
         "segment_count": transcript.segment_count,
         "status": shown["status"],
         "state": shown["state"],
+        "seq": shown["seq"],
     }
 
 
