@@ -68,7 +68,7 @@ class RedisServer:
         self.folder = folder
         self._cluster = cluster
         self._slots = slots
-        self._options = {"bind": "127.0.0.1", "save": "", "dir": str(folder), "daemonize": "no"}
+        self._options = {"bind": "127.0.0.1", "save": "", "dir": str(folder), "repl-diskless-sync-delay": "0"}
         self._options |= {"appendonly": "yes", "appendfsync": "always"} if aof else {}
         self._options |= {"cluster-enabled": "yes", "cluster-port": str(self.bus_port)} if cluster else {}
         self._options |= options or {}
@@ -131,6 +131,11 @@ class RedisServer:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+    def follow(self, master: RedisServer) -> None:
+        """Become a replica of another server, and get all it has."""
+        self.call("REPLICAOF", "127.0.0.1", str(master.port))
+        self.wait_for("sync: Finished with success")
 
     def meet(self, other: RedisServer) -> None:
         """Begin to be of one cluster with another node."""

@@ -42,6 +42,8 @@ Command: TypeAlias = tuple[Any, ...]
 """Name and arguments: bytes, text or numbers. Of a script: EVALSHA, its sha, the number of keys, the keys …"""
 _AT_ONCE = 32  # exchanges that are under way at most, each on a connection of its own
 _QUIET = 5.0  # seconds without a message until a server that we listen to is asked whether it is there
+_LOST = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
+"""How an exchange fails. RuntimeError is uvloop's, of a write to a connection that was lost while it was not used."""
 _SHAS = 2  # how often a server may forget its scripts while we load them
 _POLICY = re.compile(r"maxmemory[_-]policy\W+(?:b')?([a-z-]+)")  # of CONFIG GET and of INFO
 _WRONG_SETTING = re.compile(
@@ -165,7 +167,7 @@ class Link:
         finally:
             if connection is not None:
                 await connection.disconnect(nowait=True)
-                await asyncio.shield(pool.release(connection))
+                await pool.release(connection)
 
     async def _messages(self, connection: AbstractConnection) -> AsyncIterator[tuple[bytes, bytes]]:
         waits = _QUIET
@@ -194,7 +196,7 @@ class Link:
                     key = await anext(found)
             except StopAsyncIteration:
                 return
-            except (RedisError, OSError, TimeoutError) as error:
+            except _LOST as error:
                 raise _away(error) from error
             yield key
 
@@ -225,7 +227,7 @@ class Link:
                 if isinstance(self._client, RedisCluster):
                     return await self._over_nodes(self._client, commands)
                 return await self._over_one(self._client.connection_pool, commands)
-        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        except _LOST as error:
             if isinstance(self._client, RedisCluster):
                 await self._client.aclose()  # its view of the nodes may be out of date; it is asked for anew
             raise _away(error) from error
@@ -240,7 +242,7 @@ class Link:
             await connection.disconnect(nowait=True)
             raise
         finally:
-            await asyncio.shield(pool.release(connection))
+            await pool.release(connection)
 
     async def _over_nodes(self, client: RedisCluster, commands: Sequence[Command]) -> list[Any]:
         pipeline = client.pipeline()
@@ -264,7 +266,7 @@ class Link:
                 await client.initialize()
                 asked = (_of_node(client, node, command) for node in client.get_primaries() for command in commands)
                 return await asyncio.gather(*asked)
-        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        except _LOST as error:
             await client.aclose()
             raise _away(error) from error
 

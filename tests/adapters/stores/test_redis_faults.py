@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -316,6 +316,34 @@ async def test_stores_in_one_server_with_other_prefixes_know_nothing_of_each_oth
 
         assert await other.get("CA1") is None
         assert await other.list_active() == []
+
+
+async def test_after_a_failover_the_sentinel_tells_where_to_go_on(tmp_path: Path) -> None:
+    for name in ("one", "other", "watcher"):
+        (tmp_path / name).mkdir()
+    with RedisServer(tmp_path / "one") as one, RedisServer(tmp_path / "other") as other:
+        watcher = RedisServer(tmp_path / "watcher")
+        other.follow(one)
+        try:
+            watcher.start_sentinel("calls", one)
+            target = Target(sentinels=(("127.0.0.1", watcher.port),), sentinel_service="calls")
+            store = RedisStore(Link(target, breaker=Breaker(first=0.0)))
+            await store.start()
+            await committed(store)
+            one.call("WAIT", "1", "0")
+            other.call("REPLICAOF", "NO", "ONE")
+            one.call("REPLICAOF", "127.0.0.1", str(other.port))
+            watcher.call("SENTINEL", "REMOVE", "calls")
+            watcher.call("SENTINEL", "MONITOR", "calls", "127.0.0.1", str(other.port), "1")
+            with suppress(StoreAway):  # the connection to the server that was demoted
+                await committed(store, first=2)
+
+            assert await versions(store) in ([1], [1, 2])
+            assert (await committed(store, first=2)).version == 2
+            assert other.call("XLEN", "{call_session:CA1}:log") == 2
+            await store.aclose()
+        finally:
+            watcher.kill()
 
 
 # -- a cluster of several nodes -----------------------------------------------------------------------
