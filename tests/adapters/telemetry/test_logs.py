@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -108,6 +109,17 @@ def test_libraries_that_write_frames_never_do(library: str, level: str) -> None:
 
 
 # -- a call -------------------------------------------------------------------------------------------
+
+
+async def test_last_line_of_a_call_that_another_node_has_says_so() -> None:
+    with logging_to("INFO") as out:
+        session = a_session(a_machine(_SMALL), observers=(CallLog(),))
+        await asyncio.sleep(0)
+        session.give_up()
+        await session.wait_settled()
+
+    assert [(line["event"], line["state"]) for line in lines(out)][-1] == ("call_given_up", "a")
+    assert "call_settled" not in out.getvalue()
 
 
 async def test_call_writes_a_line_per_step_and_one_last_line() -> None:
