@@ -235,8 +235,13 @@ class Link:
     async def _over_one(self, pool: ConnectionPool, commands: Sequence[Command]) -> list[Any]:
         connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            # the client's own packing takes twice as long
-            await connection.send_packed_command([hiredis.pack_command(command) for command in commands])
+            packed = [hiredis.pack_command(command) for command in commands]  # the client's own takes twice as long
+            try:
+                await connection.send_packed_command(packed)
+            except RuntimeError:  # uvloop's: it was lost while nobody used it, and nothing has been sent
+                await connection.disconnect(nowait=True)
+                await connection.connect()  # type: ignore[no-untyped-call]
+                await connection.send_packed_command(packed)
             return [await _reply(connection) for _ in commands]
         except BaseException:
             await connection.disconnect(nowait=True)
