@@ -21,6 +21,7 @@ __all__ = ["Relay"]
 log = logging.getLogger(__name__)
 _AT_ONCE = 100  # calls that a scan hands over before it waits
 _CLOSING = 5.0
+_WAITS = (1.0, 5.0)  # seconds until what failed is tried again; then it waits for the next look into the store
 
 
 class Relay(Observer):
@@ -107,13 +108,21 @@ class Relay(Observer):
         try:
             if seq:
                 await self._journal.durable(call_id, seq)
-            run_id = await self._runner.run(call_id)
-            if await self._runner.kept(run_id):
-                await self._store.hand_over(call_id)
-                log.info("outbox_delivered", extra={"call_id": call_id})
-                return
         except CallGone:
             return  # another node has the call, and its end
+        for wait in (*_WAITS, 0.0):
+            if await self._delivered(call_id):
+                return
+            await asyncio.sleep(wait)
+        self._seen.add(call_id)  # nobody else is at work: the next look takes it
+
+    async def _delivered(self, call_id: str) -> bool:
+        try:
+            if not await self._runner.kept(await self._runner.run(call_id)):
+                return False
+            await self._store.hand_over(call_id)
         except StoreAway as error:
             log.warning("outbox_waits", extra={"call_id": call_id, "cause": str(error)})
-        self._seen.add(call_id)  # nobody else is at work: the next look takes it
+            return False
+        log.info("outbox_delivered", extra={"call_id": call_id})
+        return True

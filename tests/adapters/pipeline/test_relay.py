@@ -211,6 +211,18 @@ async def test_store_that_is_away_delays_the_work(tmp_path: Path, caplog: pytest
     assert [record.message for record in caplog.records] == ["outbox_not_read", "post_call_work_waits"]
 
 
+async def test_store_that_is_back_in_a_moment_is_asked_again_within_seconds(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        desk.shelf.add("CA1", "hello")
+        desk.shelf.away = True
+        await desk.call()
+        await elapse(0.5)
+        desk.shelf.away = False
+        await elapse(1.0)
+
+        assert desk.shelf.handed == ["CA1"]
+
+
 async def test_store_that_goes_away_before_it_is_told_is_told_later(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         desk.shelf.add("CA1", "hello")
