@@ -49,8 +49,8 @@ schema: $(VENV)/.for-calls ## Write the schema of charts anew, from the handlers
 	@$(BIN)/callchart schema
 
 lock: $(VENV)/.for-work ## Lock the newest versions that pyproject.toml allows
-	@$(COMPILE) --upgrade pyproject.toml --output-file requirements.lock
-	@$(COMPILE) --upgrade --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
+	@$(COMPILE) --upgrade --extra redis pyproject.toml --output-file requirements.lock
+	@$(COMPILE) --upgrade --extra redis --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
 	@wc -l requirements.lock requirements-dev.lock
 
 clean: ## Remove what was installed or cached; calls in .callchart stay

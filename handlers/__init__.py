@@ -52,6 +52,7 @@ REGISTRY = Registry(
     ),
     actions=(
         Action(sts.start_sts, opens=("sts",)),
+        Action(sts.write_down, opens=("sts",)),
         Action(sts.stop_sts, closes=("sts",)),
         Action(sts.configure_sts, needs=("sts",)),
         Action(sts.answer_tools, needs=("sts",)),

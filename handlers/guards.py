@@ -34,10 +34,10 @@ def at_capacity(call: CallContext, trigger: CallStarted) -> Verdict:
     return Verdict(trigger.at_capacity, "no free slot" if trigger.at_capacity else "a slot is reserved")
 
 
-def comes_by_api(call: CallContext, trigger: CallStarted) -> Verdict:
+def comes_by_api(call: CallContext, trigger: Trigger) -> Verdict:
     """Whether the call was made by API, so that there is no carrier and no caller on a line."""
-    by_api = trigger.carrier == "api"
-    return Verdict(by_api, "no carrier brings it" if by_api else f"brought by {trigger.carrier or 'a carrier'}")
+    by_api = call.carrier == "api"
+    return Verdict(by_api, "no carrier brings it" if by_api else f"brought by {call.carrier or 'a carrier'}")
 
 
 def can_resume(call: CallContext, trigger: CallResumed) -> Verdict:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from fsm.session import Session
 from fsm.triggers import ToolCalled, Trigger
 
-__all__ = ["answer_tools", "configure_sts", "refuse_tool", "start_sts", "stop_sts"]
+__all__ = ["answer_tools", "configure_sts", "refuse_tool", "start_sts", "stop_sts", "write_down"]
 
 
 def start_sts(session: Session, trigger: Trigger) -> None:
     """Begin to connect to the model; `sts.ready` or `sts.failed` follows. What was said before is told to it."""
     session.sts.start(session.context)
+
+
+def write_down(session: Session, trigger: Trigger) -> None:
+    """Begin to connect to the model for a caller on a line; a call by API comes with its words and opens nothing."""
+    if session.context.carrier != "api":
+        start_sts(session, trigger)
 
 
 def stop_sts(session: Session, trigger: Trigger) -> None:

@@ -2,7 +2,8 @@
 
 What is open where is worked out along all ways: a resource counts as open in a state if it is open however a call
 came there. The carrier is opened by `call.started` and `call.resumed` and gone after `call.ended` and `call.lost`;
-exits still count with it, for they run on every way out, and so do final states, where it is optional.
+exits still count with it, for they run on every way out, and so do final states, where it is optional. A listening
+chart (`meta: {listens: true}`) takes calls that never had a carrier, so a loss that is stayed with takes none away.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class _Run:
     def follow(self, way: Way) -> None:
         for state in way.exited:
             self._block(state.exit)
-        self.open.discard(_TAKES.get(way.event, ""))
+        if way.lands is not None or not self._ways.chart.root.meta.get("listens"):
+            self.open.discard(_TAKES.get(way.event, ""))
         self.open |= {_BRINGS[way.event]} if way.event in _BRINGS else set()
         self._block(way.row.actions)
         ended = way.lands is not None and self._ways.is_end(way.lands)

@@ -30,7 +30,7 @@ async def by_api(world: World) -> Any:
     """Begin a call without a carrier."""
     assert await world.application.desk.create("API1", bot="default", metadata={}) not in ("known", "full")
     call = SimpleNamespace(call_sid="API1")
-    await world.until(call, "collecting", within=0.1)  # type: ignore[arg-type]  # only its id is asked
+    await world.until(call, "listening", within=0.1)  # type: ignore[arg-type]  # only its id is asked
     return call
 
 
@@ -49,7 +49,7 @@ async def test_a_call_by_api_collects_segments_until_it_is_ended(tmp_path: Any) 
 
         assert [segment.text for segment in context.segments] == ["hello", "and my name is Ada"]
         assert (context.end_reason, context.answered, context.carrier) == ("end_requested", True, "api")
-        assert world.states(call) == ["created", "collecting", "closed"]
+        assert world.states(call) == ["created", "listening", "closed"]
         assert world.peer.connections == []
         assert [entry["kind"] for entry in context.outbox] == ["call.over"]
 
@@ -90,7 +90,7 @@ async def test_a_call_by_api_goes_on_after_a_crash(tmp_path: Any) -> None:
         context = await world.over(call, within=1.0)
 
         assert [segment.text for segment in context.segments] == ["hello", "again"]
-        assert world.states(call) == ["created", "collecting", "closed"]
+        assert world.states(call) == ["created", "listening", "closed"]
 
 
 async def test_a_call_by_api_that_cannot_go_on_is_over(tmp_path: Any) -> None:

@@ -99,6 +99,7 @@ def test_a_rule_finds(tmp_path: Path, case: dict[str, str]) -> None:
         "states: {live: {on: {call.resumed: {actions: [start_sts, hang_up, stop_sts, start_sts]}}}}",
         "on: {call.transferred: {target: waiting}}",
         "after: {rest: closed}",
+        "meta: {listens: true}\nstates: {live: {on: {call.lost: {}, call.dtmf: {actions: [hang_up]}}}}",
     ],
     ids=lambda change: change[:70],
 )

@@ -39,6 +39,7 @@ def the_task(task: str, language: str = "en") -> str:
 
 SIMPLE: list[tuple[str, Trigger, list[tuple[Any, ...]]]] = [
     ("start_sts", ANY, [("sts.start", "CA1")]),
+    ("write_down", ANY, [("sts.start", "CA1")]),
     ("stop_sts", ANY, [("sts.close_soon",)]),
     ("configure_sts", ANY, [("sts.configure", "CA1")]),
     ("open_media", ANY, [("media.open",)]),
@@ -229,3 +230,11 @@ async def test_failure_of_a_transfer_is_the_carriers() -> None:
 
     with pytest.raises(PortError, match="no target"):
         await carrier.transfer(call, ANY)
+
+
+def test_a_call_by_api_opens_no_model() -> None:
+    call = a_call(carrier="api")
+
+    sts.write_down(call, ANY)
+
+    assert call.did == []

@@ -41,9 +41,9 @@ SERVED = CallContext(history=(Message(role="tool_call", text="{}", item_id="c1")
 CASES: list[tuple[str, CallContext, Trigger, dict[str, Any], Verdict]] = [
     ("at_capacity", CALL, CallStarted(at_capacity=True), {}, Verdict(True, "no free slot")),
     ("at_capacity", CALL, CallStarted(), {}, Verdict(False, "a slot is reserved")),
-    ("comes_by_api", CALL, CallStarted(carrier="api"), {}, Verdict(True, "no carrier brings it")),
-    ("comes_by_api", CALL, CallStarted(carrier="twilio"), {}, Verdict(False, "brought by twilio")),
-    ("comes_by_api", CALL, CallStarted(), {}, Verdict(False, "brought by a carrier")),
+    ("comes_by_api", CallContext(carrier="api"), CallStarted(), {}, Verdict(True, "no carrier brings it")),
+    ("comes_by_api", CallContext(carrier="twilio"), CallLost(), {}, Verdict(False, "brought by twilio")),
+    ("comes_by_api", CallContext(), CallStarted(), {}, Verdict(False, "brought by a carrier")),
     ("can_resume", CALL, CallResumed(proof=True), {}, Verdict(True, "proof shown")),
     ("can_resume", CALL, CallResumed(), {}, Verdict(False, "no proof that it is the same caller")),
     ("can_resume", ENDED, CallResumed(proof=True), {}, Verdict(False, "the call has ended: idle")),

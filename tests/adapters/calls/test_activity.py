@@ -155,7 +155,7 @@ async def test_time_without_a_server_does_not_count() -> None:
 
 async def test_a_call_that_was_to_be_resumed_and_was_not_is_forgotten() -> None:
     activity = Activity(clock=LoopClock(), timeout=100.0)
-    head = Head(status="active", state="collecting", created_at=1.0, active_at=7.0)
+    head = Head(status="active", state="listening", created_at=1.0, active_at=7.0)
     activity.restore(Kept("CA1", None, head, 3, 1, "n1", -1.0))
     known = activity.active_at("CA1")
     await elapse(101)

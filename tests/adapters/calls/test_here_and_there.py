@@ -34,9 +34,9 @@ async def test_a_call_by_api_starts_at_once_and_opens_nothing() -> None:
         created = await calls.create(call_id="API1", bot="notes", metadata={"user_id": "u1"})
         document = await one.book.get("API1")
 
-        assert created == ("API1", "collecting", "active")
+        assert created == ("API1", "listening", "active")
         assert (document["carrier"], document["bot"], document["metadata"]) == ("api", "notes", {"user_id": "u1"})
-        assert (document["status"], document["state"], document["user_id"]) == ("active", "collecting", "u1")
+        assert (document["status"], document["state"], document["user_id"]) == ("active", "listening", "u1")
         assert one.clients == []
         assert one.session("API1").faults == ()
 
@@ -160,7 +160,7 @@ async def test_live_calls_are_told_with_what_was_said(asked: int) -> None:
         assert set(told) == {"API1", "CA1"}
         assert told["API1"]["cumulative_transcript"] == "hello\ngoodbye"
         assert (told["API1"]["segment_count"], told["API1"]["total_audio_duration"]) == (2, 2.0)
-        assert (told["API1"]["status"], told["API1"]["state"]) == ("active", "collecting")
+        assert (told["API1"]["status"], told["API1"]["state"]) == ("active", "listening")
         assert told["CA1"]["cumulative_transcript"] == "where is my order"
         assert (totals.active_sessions, totals.total_segments, totals.total_audio_duration) == (2, 2, 2.0)
         assert sorted(totals.session_list) == ["API1", "CA1"]
@@ -175,7 +175,7 @@ async def test_a_silent_node_s_calls_are_told_from_the_store() -> None:
         one._ether.cut.add("n1")
 
         assert [call["cumulative_transcript"] for call in await two.book.active()] == ["hello"]
-        assert (await two.book.get("API1"))["state"] == "collecting"
+        assert (await two.book.get("API1"))["state"] == "listening"
         assert [line.text for line in await two.book.segments("API1")] == ["hello"]
         with pytest.raises(Unreachable, match="the node that has call API1 does not answer"):
             await two.book.end("API1")
@@ -493,7 +493,7 @@ async def test_without_the_store_the_calls_of_this_node_are_steered_all_the_same
         await one.book.add_segments("API1", [HELLO])
         await elapse(0)
 
-        assert (await one.book.get("API1"))["state"] == "collecting"
+        assert (await one.book.get("API1"))["state"] == "listening"
         assert [line.text for line in await one.book.lines("API1")] == ["hello"]
         for asked in (one.book.get("CA9"), one.book.find(), one.book.active(), one.book.end("CA9")):
             with pytest.raises(Unreachable, match="the store does not answer"):

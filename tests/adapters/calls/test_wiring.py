@@ -55,7 +55,7 @@ async def test_a_call_is_begun_told_worked_on_and_erased_with_its_files(tmp_path
     await elapse(1)
     await book.erase("API1")
 
-    assert (created.state, (await keeping.store.stats()).live) == ("collecting", 0)
+    assert (created.state, (await keeping.store.stats()).live) == ("listening", 0)
     assert "hello" in written
     assert run
     assert not folder.exists()

@@ -332,7 +332,7 @@ async def test_a_call_without_a_carrier_is_begun_once_and_goes_on_on_another_nod
     session = await first.desk.create("API1", bot="listen", metadata={"shop": 7})
     assert not isinstance(session, str)
     await elapse(0.1)
-    assert (session.state, session.context.metadata) == ("collecting", {"shop": 7})
+    assert (session.state, session.context.metadata) == ("listening", {"shop": 7})
     assert await first.desk.create("API1", bot="listen", metadata={}) == "known"
     house = await House.open(store, hub, "b")
     assert await house.desk.create("API1", bot="listen", metadata={}) == "known"
@@ -342,7 +342,7 @@ async def test_a_call_without_a_carrier_is_begun_once_and_goes_on_on_another_nod
     await house.reaper.start()
     await elapse(30.0)
 
-    assert house.state("API1") == "collecting"
+    assert house.state("API1") == "listening"
     await house.close()
 
 
