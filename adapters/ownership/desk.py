@@ -76,14 +76,16 @@ class Desk:
         async with self._turn(call_id):
             if self._is_here(call_id):
                 return "welcome"
+            if not self._board.manager.has_room():
+                log.info("call_refused", extra={"call_id": call_id, "carrier": carrier})
+                return "busy"
             claim: Claim | None = None
-            if self._board.manager.has_room():
-                try:
-                    claim = await self._keeper.claim(call_id)
-                except StoreAway:
-                    log.warning("call_unclaimed", extra={"call_id": call_id})  # the caller must be answered
-                if claim is not None and (answer := await self._unwelcome(call_id, claim)):
-                    return answer
+            try:
+                claim = await self._claim_new(call_id)
+            except StoreAway:
+                log.warning("call_unclaimed", extra={"call_id": call_id})  # the caller must be answered
+            if claim is not None and (answer := await self._unwelcome(call_id, claim)):
+                return answer
             session = self._board.announce(call_id, carrier=carrier, caller=caller, called=called)
             if session is None:
                 await self._let_go(call_id, claim)
@@ -159,7 +161,7 @@ class Desk:
                 return "known"
             if not self._board.manager.has_room():
                 return "full"
-            claim = await self._keeper.claim(call_id)
+            claim = await self._claim_new(call_id)
             if not claim.granted:
                 return "full" if claim.refused == "full" else "known"
             session = None if claim.kept else self._board.create(call_id, bot=bot, metadata=metadata)
@@ -203,6 +205,13 @@ class Desk:
             await asyncio.wait(self._telling)
 
     # -- inside: admitting -----------------------------------------------------------------------
+
+    async def _claim_new(self, call_id: str) -> Claim:
+        """Claim a call that nobody knows: a repeated webhook must not fence an owner whose lease has lapsed."""
+        kept = await self._keeper.ask(self._store.get(call_id))
+        if kept is not None:
+            return Claim("ended" if kept.head.over else "owned", kept.fence, kept.owner, kept)
+        return await self._keeper.claim(call_id)
 
     async def _unwelcome(self, call_id: str, claim: Claim) -> Announced | None:
         """Return what is answered if the call is not to begin here."""
@@ -297,7 +306,7 @@ class Desk:
         kept = await self._keeper.ask(self._store.get(call_id))
         if kept is None or kept.head.over:
             return False
-        if kept.lease_left > 0 and kept.owner != self._bus.node:
+        if kept.lease_left > -self._keeper.lease and kept.owner != self._bus.node:  # it may only have lapsed
             question = {"op": "post", "call_id": call_id, "event": trigger.name, "data": trigger_data(trigger)}
             try:
                 return bool((await self._bus.ask(kept.owner, question))["taken"])

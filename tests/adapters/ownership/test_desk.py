@@ -130,6 +130,35 @@ async def test_sockets_of_one_call_that_come_at_once_make_one_session() -> None:
     await house.close()
 
 
+async def test_a_repeated_webhook_never_takes_a_call_from_an_owner_whose_lease_has_lapsed() -> None:
+    store, hub = a_store(), BusHub()
+    house, other = await House.open(store, hub, "a"), await House.open(store, hub, "b")
+    await house.talk()
+    await elapse(20.0)
+
+    assert await other.announce() == "welcome"
+    assert await other.desk.create("CA1", bot="listen", metadata={}) == "known"
+    await house.keeper.renew()
+
+    assert (house.keeper.given_up, house.state()) == (0, "listening")
+    await house.close()
+    await other.close()
+
+
+async def test_what_a_carrier_tells_is_passed_on_to_an_owner_whose_lease_has_just_lapsed() -> None:
+    store, hub = a_store(), BusHub()
+    house, other = await House.open(store, hub, "a"), await House.open(store, hub, "b")
+    hub.buses["a"].serve(house.desk.answer_post)
+    await house.talk()
+    await elapse(20.0)
+
+    assert await other.desk.post("CA1", CallEnded())
+
+    assert (house.keeper.given_up, other.reopened) == (0, [])
+    await house.close()
+    await other.close()
+
+
 # -- kept calls ---------------------------------------------------------------------------------------
 
 
