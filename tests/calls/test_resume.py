@@ -8,6 +8,7 @@ from typing import Any
 
 from adapters.carriers.twilio.calls import TwilioCalls
 from adapters.carriers.twilio.config import TwilioConfig
+from adapters.simulators.realtime import FunctionCall, Reply, Rule
 from adapters.simulators.realtime.connection import Connection
 from adapters.simulators.twilio import TwilioCaller
 from fsm.triggers import CallDtmf, CallLost
@@ -116,12 +117,12 @@ async def test_an_agent_that_a_crash_interrupted_is_given_up_and_said_so_and_nev
         await world.until(call, "listening")
         await call.say("Where is my order?")
         await world.until_happened(call, "agent.needs_info")
-        first = world.nodes[0]
+        first, replies = world.nodes[0], world.happened(call).count("reply.started")
 
         world.goes_to(call, other)
         await first.kill()
         await world.until_happened(call, "call.resumed")
-        await world.until_happened(call, "reply.started", times=2 + world.happened(call).count("reply.started") - 2)
+        await world.until_happened(call, "reply.started", times=replies + 1)
         await call.heard_more(300)
 
         asked = [str(event) for event in world.peer.received_of("response.create")]
@@ -130,6 +131,29 @@ async def test_an_agent_that_a_crash_interrupted_is_given_up_and_said_so_and_nev
         assert world.context(call).question == ""
         await world.until_happened(call, "reply.finished", times=1)
         assert world.context(call).interrupted == ""
+        await call.hang_up()
+
+
+async def test_a_function_call_that_a_crash_interrupted_is_answered_as_interrupted_and_never_served_again() -> None:
+    asks = Reply(calls=(FunctionCall(name="order_status", arguments={}),))
+    script = a_script(HOURS, rules=[Rule(purpose="answer", answer=asks)])
+    async with a_world(script, **NODES) as world, world.another_node() as other:
+        call = await world.call()
+        await world.until(call, "listening")
+        await call.say("What are your opening hours?")
+        await world.until_happened(call, "agent.needs_info")
+        (pending,) = world.context(call).tool_calls
+
+        world.goes_to(call, other)
+        await world.nodes[0].kill()
+        await world.until_happened(call, "call.resumed")
+        await call.heard_more(300)
+
+        items = [e["item"] for e in world.peer.connections[-1].received if e.get("type") == "conversation.item.create"]
+        of_call = [(i["type"], i.get("output")) for i in items if i.get("call_id") == pending.call_id]
+        assert of_call == [("function_call", None), ("function_call_output", '{"error": "interrupted"}')]
+        assert world.context(call).tool_calls == ()
+        assert world.states(call).count("agent") == 1
         await call.hang_up()
 
 
