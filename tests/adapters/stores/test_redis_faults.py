@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from redis.exceptions import NoScriptError
 
 from adapters.stores.breaker import Breaker
 from adapters.stores.contract import StoreAway
 from adapters.stores.redis import RedisStore
-from adapters.stores.redis_link import Link, Target
+from adapters.stores.redis_link import Link, Target, _to_repeat
 from tests.adapters.stores.bench import LONG, a_commit, a_head, an_ended_head, claimed, committed, known, versions
 from tests.adapters.stores.redis_bench import a_store
 from tests.redis_server import RedisServer
@@ -260,6 +261,13 @@ async def test_script_lost_in_mid_pipeline_is_asked_for_again_alone(server: Redi
         assert (first[0], flushed, int(last[0][2])) == (b"applied", b"OK", 2)
 
 
+def test_what_comes_behind_a_lost_script_of_the_same_call_is_repeated_with_it() -> None:
+    commands = [("EVALSHA", b"sha", 3, key) for key in (b"one", b"other", b"one", b"third")]
+    replies = [NoScriptError("NOSCRIPT"), [b"applied"], [b"gap"], [b"applied"]]
+
+    assert _to_repeat(commands, replies) == [0, 2]
+
+
 async def test_server_that_lost_everything_gets_leases_and_calls_again(server: RedisServer) -> None:
     async with at(server.port) as store:
         await claimed(store)
@@ -344,72 +352,3 @@ async def test_after_a_failover_the_sentinel_tells_where_to_go_on(tmp_path: Path
             await store.aclose()
         finally:
             watcher.kill()
-
-
-# -- a cluster of several nodes -----------------------------------------------------------------------
-
-
-@contextmanager
-def three_nodes(folder: Path) -> Iterator[list[RedisServer]]:
-    """Start a cluster of three nodes that share the slots."""
-    with ExitStack() as stack:
-        nodes = []
-        for first, last in ((0, 5460), (5461, 10922), (10923, 16383)):
-            own = folder / str(first)
-            own.mkdir()
-            nodes.append(stack.enter_context(RedisServer(own, cluster=True, slots=(first, last))))
-        for node in nodes[1:]:
-            nodes[0].meet(node)
-        for node in nodes:
-            node.wait_for("Cluster state changed: ok")
-        yield nodes
-
-
-async def test_cluster_of_three_nodes_keeps_calls_on_all_of_them_and_one_list(tmp_path: Path) -> None:
-    with three_nodes(tmp_path) as nodes:
-        async with a_store(nodes[1], cluster=True) as store:
-            ids = [f"CA{number:03}" for number in range(200)]
-            for call_id in ids[:20]:
-                assert (await claimed(store, call_id, max_active=20)).granted
-            assert (await claimed(store, "one more", max_active=20)).refused == "full"
-            outcomes = await store.commit([a_commit(call_id, count=2) for call_id in ids])
-            assert {outcome.verdict for outcome in outcomes} == {"applied"}
-            assert all(b"lease" in b" ".join(node.call("KEYS", "*")) for node in nodes)
-
-            assert await store.list_active() == ids
-            assert {kept.call_id for kept in (await store.find(limit=500)).calls} == set(ids)
-            assert len(await store.unsettled()) == 180
-            assert await store.renew("node-a", [(call_id, 1) for call_id in ids], lease=LONG) == []
-            assert await store.unsettled() == []
-            over = [a_commit(call_id, 3, head=an_ended_head(handed_over=False)) for call_id in ids[:50]]
-            await store.commit(over)
-            assert sorted(await store.undelivered()) == ids[:50]
-            for node in nodes:
-                node.call("SCRIPT", "FLUSH")
-            assert await store.hand_over("CA007")
-            assert len(await store.undelivered()) == 49
-            await store.cleanup_expired()
-            counts = await store.stats()
-            assert (counts.live, counts.ended) == (150, 50)
-            assert [kept.version async for kept in store.everything()].count(3) == 50
-
-
-async def test_node_of_a_cluster_that_dies_is_away_and_found_again(tmp_path: Path) -> None:
-    with three_nodes(tmp_path) as nodes:
-        link = Link(
-            Target(url=nodes[0].url, cluster=True, connect_within=0.2, answer_within=0.3), breaker=Breaker(first=0.0)
-        )
-        store = RedisStore(link)
-        await store.start()
-        ids = [f"CA{number:03}" for number in range(50)]
-        await store.commit([a_commit(call_id) for call_id in ids])
-        nodes[2].hold()
-        with pytest.raises(StoreAway):
-            await store.commit([a_commit(call_id, 2) for call_id in ids])
-        assert store.away
-        nodes[2].go_on()
-
-        outcomes = await store.commit([a_commit(call_id, 2) for call_id in ids])
-
-        assert {outcome.version for outcome in outcomes} == {2}
-        await store.aclose()

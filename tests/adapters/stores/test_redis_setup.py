@@ -274,6 +274,20 @@ async def test_more_calls_than_fit_a_page_are_found(
         assert len(await bench.store.list_active()) == 1200
 
 
+async def test_page_goes_on_behind_a_deleted_call_among_many_of_the_same_time(
+    redis_alone: RedisServer,
+) -> None:
+    async with opened(redis_alone) as bench:
+        ids = [f"CA{number:04}" for number in range(600)]
+        await bench.store.commit([a_commit(call_id) for call_id in ids])
+        first = await bench.store.find(limit=550)
+        await bench.store.delete(first.calls[-1].call_id)
+
+        rest = await bench.store.find(limit=100, cursor=first.next_cursor or "")
+
+        assert [kept.call_id for kept in rest.calls] == ids[:50][::-1]
+
+
 @pytest.mark.parametrize("call_id", ["CA1", "a{b}c", "{", "}", "%7B", "{}", "späte Öse", "", "a}:lease"])
 def test_keys_of_a_call_share_a_slot_and_tell_its_id(call_id: str) -> None:
     from redis.crc import key_slot
