@@ -12,13 +12,14 @@ from fsm.context import BotSettings, CallContext
 from fsm.document import Facts, document, read_document
 from fsm.errors import CallchartError
 from fsm.history import Message
+from fsm.journal import step_record
 from fsm.observe import Observer
 from fsm.session import Session
 from fsm.step import Step
-from fsm.stored import StoredCall, resume, store
+from fsm.stored import StoredCall, rebuild, resume, store
 from fsm.triggers import CallLost, ToolCall, UserSpeaking
 from tests.fakes import elapse
-from tests.fsm.running import END, LOG, a_machine, a_session, notes
+from tests.fsm.running import END, LOG, REGISTRY, a_machine, a_session, notes
 
 CHART = """
     id: kept
@@ -193,3 +194,43 @@ async def test_a_commit_is_kept_with_the_timers_of_what_it_enters_and_of_nothing
     assert keeper.kept[0].timers == (("x", "patience", 10.0), ("kept", "longest", 60.0))
     assert keeper.kept[1].timers == (("y", "patience", 10.0), ("kept", "longest", 56.0))
     assert during.timers == (("y", "patience", 9.5), ("kept", "longest", 55.5))
+
+
+class Records(Observer):
+    """The journal of a call."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+
+    def on_commit(self, session: Session, step: Step) -> None:
+        self.records.append(json.loads(json.dumps(step_record(session.machine, step, 0.0))))
+
+
+async def test_a_call_of_which_only_its_journal_is_left_stands_where_it_stood_and_its_timers_begin_anew() -> None:
+    records, machine = Records(), a_machine(CHART)
+    session = a_session(machine, observers=(records,))
+    session.post(UserSpeaking())
+    await elapse(4)
+    kept = store(session)
+
+    again = rebuild(machine, REGISTRY, CallContext(call_id="CA1"), records.records)
+
+    assert (again.state, again.seq, again.visits) == (kept.state, kept.seq, kept.visits)
+    assert again.context == kept.context
+    assert set(again.timers) == {("x", "patience", 10.0), ("kept", "longest", 60.0)}
+    session.post(END)
+    await session.wait_settled()
+
+
+def test_a_journal_without_a_step_rebuilds_nothing() -> None:
+    with pytest.raises(CallchartError, match="CA1: its journal has no step"):
+        rebuild(a_machine(CHART), REGISTRY, CallContext(call_id="CA1"), [{"seq": 1, "effects": []}])
+
+
+def test_a_step_that_the_chart_refuses_now_leaves_the_call_where_it_was() -> None:
+    records = [
+        {"event": "init", "data": {}},
+        {"event": "agent.said", "data": {"text": "x"}},
+    ]
+
+    assert rebuild(a_machine(CHART), REGISTRY, CallContext(call_id="CA1"), records).state == "x"
