@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
 
 from adapters.stores.contract import Commit, Kept, SessionStore, StoreAway
+from fsm.errors import CallchartError
 from fsm.triggers import CallEnded, CallTransferred
 from tests.adapters.media.fakes import FakeLeg
 from tests.adapters.ownership.house import House, a_store
@@ -159,6 +162,67 @@ async def test_what_a_carrier_tells_is_passed_on_to_an_owner_whose_lease_has_jus
     await other.close()
 
 
+async def test_webhooks_of_one_call_that_come_at_once_make_one_session_and_one_slot() -> None:
+    house = await House.open(a_store(), BusHub(), "a")
+
+    told = await asyncio.gather(house.announce(), house.announce(), house.desk.post("CA1", CallEnded()))
+    assert list(told) == ["welcome", "welcome", True]
+    await elapse(0.1)
+
+    assert house.board.manager.slots_taken == 0
+    await house.close()
+
+
+async def test_a_call_is_welcome_while_the_store_is_away_and_is_its_nodes_when_it_is_back() -> None:
+    store = a_store()
+    house = await House.open(store, BusHub(), "a")
+    house.store.cut = True
+
+    assert await house.announce() == "welcome"
+    assert await house.desk.is_live("CA1")
+    assert await house.desk.transfer_target("CA1") == ""
+    assert not await house.desk.is_live("CA2")
+    house.store.cut = False
+    await elapse(1.0)
+    await house.keeper.renew()
+
+    kept = await store.get("CA1")
+    assert kept is not None
+    assert (kept.owner, kept.fence, kept.lease_left > 0) == ("a", 1, True)
+    await house.close()
+
+
+async def test_a_call_whose_slot_goes_while_the_store_is_asked_is_busy_and_its_claim_given_back() -> None:
+    store = a_store()
+    house = await House.open(store, BusHub(), "a", max_calls=1)
+
+    told = await asyncio.gather(house.announce("CA1"), house.announce("CA2"))
+    assert sorted(told) == ["busy", "welcome"]
+
+    claim = await store.claim("CA2" if told[1] == "busy" else "CA1", "b", lease=15.0)
+    assert claim.granted
+    await house.close()
+
+
+async def test_an_owner_that_does_not_know_an_event_loses_it_and_keeps_its_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, hub = a_store(), BusHub()
+    house, other = await House.open(store, hub, "a"), await House.open(store, hub, "b")
+    await house.talk()
+
+    async def older(question: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise CallchartError("this node serves no question called 'post'")
+
+    hub.buses["a"].serve(older)
+
+    assert not await other.desk.post("CA1", CallEnded())
+    assert whys(caplog, "owner_refused") == ["this node serves no question called 'post'"]
+    assert (house.keeper.given_up, other.reopened) == (0, [])
+    await house.close()
+    await other.close()
+
+
 # -- kept calls ---------------------------------------------------------------------------------------
 
 
@@ -264,6 +328,26 @@ async def test_a_call_that_a_newer_version_keeps_is_left_alone_and_told_once(cap
     after = await store.get("CA1")
     assert after is not None
     assert (after.head.status, after.lease_left <= 0) == ("active", True)
+    await house.close()
+
+
+async def test_a_call_that_cannot_be_read_is_refused_when_it_comes_back_and_closed_in_the_store(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, hub = a_store(), BusHub()
+    kept = await kept_call(store, hub)
+    store._calls["CA1"].document = b"{" + (kept.document or b"")
+    house = await House.open(store, hub, "b")
+
+    assert await house.connect(FakeLeg("MZ2"), again=True) is None
+
+    assert whys(caplog) == ["unreadable"]
+    assert "not JSON" in whys(caplog, "call_unreadable")[0]
+    assert await house.desk.transfer_target("CA1") == ""
+    after = await store.get("CA1")
+    assert after is not None
+    assert (after.head.status, after.head.settled) == ("error", True)
+    assert not await house.desk.is_live("CA1")
     await house.close()
 
 

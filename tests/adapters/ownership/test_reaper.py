@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from fsm.errors import CallchartError
 from tests.adapters.ownership.house import House, a_store
 from tests.calls.nodes import BusHub
 from tests.fakes import elapse
@@ -111,4 +114,27 @@ async def test_calls_are_forgotten_when_their_time_has_come() -> None:
     await elapse(901.0)
 
     assert len(forgotten) == 3
+    await house.close()
+
+
+async def test_one_call_that_cannot_be_seen_to_does_not_keep_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    store, hub = a_store(), BusHub()
+    first = await House.open(store, hub, "first")
+    await first.talk("CA1")
+    await first.talk("CA2")
+    await first.die()
+    house = await House.open(store, hub, "b")
+    recover = house.reaper._recover
+
+    async def fails(call_id: str) -> bool:
+        if call_id == "CA1":
+            raise CallchartError("broken")
+        return await recover(call_id)
+
+    house.reaper._recover = fails
+    await house.reaper.start()
+    await elapse(60.0)
+
+    assert house.reopened == ["CA2"]
+    assert "orphan_not_recovered" in [record.message for record in caplog.records]
     await house.close()
