@@ -22,8 +22,11 @@ pytestmark = pytest.mark.timeout(60)
 _SESSION = "fsm.session.Session"
 _OURS = ("fsm.", "adapters.", "handlers.", "uvicorn.", "_asyncio.", "asyncio.")
 _HOUSE = 5  # objects of one class that the process may have more: they are no call's
-_BOUNDED = {"adapters.calls.activity._Entry": 256}
-"""Of which so many are kept on purpose, of the calls that ended last."""
+_BOUNDED = {
+    "adapters.calls.activity._Entry": 256,  # of the calls that ended last
+    **dict.fromkeys(("adapters.live.events.Event", "adapters.live.events.Place", "adapters.live.hub.Placed"), 10_000),
+}
+"""Of which so many are kept on purpose, and no more; the newest events are, for who resumes a stream of them."""
 
 
 async def health(world: World) -> dict[str, Any]:
