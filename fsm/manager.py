@@ -94,8 +94,7 @@ class SessionManager:
         Raises:
             ValueError: there is a session of that id already.
             CallchartError: the chart has not the state that the call was in.
-
-        What `make_ports` raises is raised, and nothing is left of the call.
+            Exception: what `make_ports` raises; nothing is left of the call.
         """
         call_id = context.call_id
         if call_id in self._sessions:
@@ -111,10 +110,7 @@ class SessionManager:
             self._slots.pop(call_id, None)
             raise
         self._sessions[call_id] = session
-        if kept is None:
-            session.start()
-        else:
-            resume(session, *kept)
+        session.start() if kept is None else resume(session, *kept)
         return session
 
     def end(self, call_id: str, reason: str = "") -> bool:

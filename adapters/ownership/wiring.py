@@ -70,7 +70,11 @@ def own(
         on_reopen=keeping.activity.restore,
     )
     keeping.questions.serve("post", desk.answer_post)
-    reaper = Reaper(
+    return Ownership(kept=kept, desk=desk, reaper=_reaper(settings, keeping, kept, desk, clock))
+
+
+def _reaper(settings: Settings, keeping: Keeping, kept: KeptCalls, desk: Desk, clock: Clock) -> Reaper:
+    return Reaper(
         store=keeping.store,
         keeper=keeping.keeper,
         clock=clock,
@@ -79,4 +83,3 @@ def own(
         every=settings.lease / 3,
         cleanup_interval=settings.cleanup_interval,
     )
-    return Ownership(kept=kept, desk=desk, reaper=reaper)
