@@ -76,6 +76,8 @@ class Desk:
         async with self._turn(call_id):
             if self._is_here(call_id):
                 return "welcome"
+            if self._keeper.has_settled(call_id):
+                return "over"
             if not self._board.manager.has_room():
                 log.info("call_refused", extra={"call_id": call_id, "carrier": carrier})
                 return "busy"
@@ -101,7 +103,8 @@ class Desk:
         async with self._turn(call_id):
             if self._is_here(call_id):
                 return self._board.connect(leg, started, call_id=call_id, proof=proof)
-            events = await self._bring(leg, started, call_id, proof=proof, again=again)
+            over = self._keeper.has_settled(call_id)
+            events = "ended" if over else await self._bring(leg, started, call_id, proof=proof, again=again)
             if isinstance(events, str):
                 log.warning("socket_refused", extra={"call_id": call_id, "carrier": leg.carrier, "why": events})
                 return None
@@ -113,6 +116,8 @@ class Desk:
         async with self._turn(call_id):
             if self._is_here(call_id):
                 return self._board.post(call_id, trigger)
+            if self._keeper.has_settled(call_id):
+                return False
             try:
                 return await self._post_elsewhere(call_id, trigger)
             except StoreAway:
@@ -123,6 +128,8 @@ class Desk:
         if self._is_here(call_id):
             session = self._board.manager.get(call_id)
             return session is not None and not session.closed
+        if self._keeper.has_settled(call_id):
+            return False
         kept = await self._look(call_id)
         return kept is not None and not self._kept.why_not(kept) and call_id not in self._newer
 
@@ -157,7 +164,7 @@ class Desk:
     ) -> Session | Literal["known", "full"]:
         """Begin a call without a carrier here; `known`: there is, or was, one of that id. Raises StoreAway."""
         async with self._turn(call_id):
-            if self._is_here(call_id):
+            if self._is_here(call_id) or self._keeper.has_settled(call_id):
                 return "known"
             if not self._board.manager.has_room():
                 return "full"
@@ -174,7 +181,7 @@ class Desk:
     async def take_over(self, call_id: str) -> Session | None:
         """Go on here with a call whose node is dead, as one that waits for its carrier; None: somebody has it."""
         async with self._turn(call_id):
-            if self._is_here(call_id) or call_id in self._newer:
+            if self._is_here(call_id) or call_id in self._newer or self._keeper.has_settled(call_id):
                 return None
             await self._keeper.ready()
             return await self._reopen(call_id, await self._keeper.claim(call_id), CallLost(can_return=True))
@@ -188,7 +195,9 @@ class Desk:
             False: somebody has it, or it cannot be read.
         """
         async with self._turn(call_id):
-            return not self._is_here(call_id) and await self._recover(call_id)
+            if self._is_here(call_id) or self._keeper.has_settled(call_id):
+                return False
+            return await self._recover(call_id)
 
     async def answer_post(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """Another node passes on what a carrier told it (`{"op": "post", "call_id", "event", "data"}`).

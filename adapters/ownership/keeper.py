@@ -128,6 +128,10 @@ class Keeper(Observer):
         self._held[call_id] = _Held(session, fence)
         self.writer.adopt(call_id, fence=fence, version=claim.kept.version if claim and claim.kept else 0)
 
+    def has_settled(self, call_id: str) -> bool:
+        """Whether a call is over here and the store, which may not know yet, must not be believed about it."""
+        return call_id in self._settling
+
     def fence(self, call_id: str) -> int | None:
         """Return the fence of a call of this node; None: it is not ours."""
         held = self._held.get(call_id)

@@ -107,6 +107,28 @@ async def test_a_call_that_has_ended_is_over_for_every_node() -> None:
     await other.close()
 
 
+async def test_a_call_that_is_over_here_stays_over_while_the_store_does_not_know_yet() -> None:
+    house = await House.open(a_store(), BusHub(), "a")
+    await house.talk()
+    house.store.cut = True
+    assert await house.desk.post("CA1", CallEnded())
+    assert await house.board.manager.idle(timeout=10.0)
+    house.store.cut = False
+    kept = await house.store.get("CA1")
+    assert kept is not None
+    assert not kept.head.over
+
+    assert not await house.desk.is_live("CA1")
+    assert not await house.desk.post("CA1", CallEnded())
+    assert await house.connect(FakeLeg("MZ2"), again=True) is None
+    assert await house.announce() == "over"
+    assert await house.desk.create("CA1", bot="listen", metadata={}) == "known"
+    assert await house.desk.take_over("CA1") is None
+    assert not await house.desk.recover("CA1")
+    assert house.board.manager.call_ids() == []
+    await house.close()
+
+
 async def test_a_call_that_waits_for_its_socket_elsewhere_is_welcome_and_has_one_session() -> None:
     store, hub = a_store(), BusHub()
     house, other = await House.open(store, hub, "a"), await House.open(store, hub, "b")

@@ -43,7 +43,7 @@ class Opens:
 
     def opened(self, folder: Path, *, retention: float = LONG) -> AbstractAsyncContextManager[Bench]:
         """Open a store with nothing in it. It keeps ended calls for `retention` seconds, its files in `folder`."""
-        raise NotImplementedError
+        raise LookupError(f"{type(self).__name__} does not say how its store is opened")
 
 
 def a_head(**changes: Any) -> Head:
