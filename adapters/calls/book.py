@@ -21,7 +21,7 @@ from adapters.calls.contract import (
     CallOver,
     CallsPage,
     Created,
-    Line,
+    TranscriptLine,
     UnknownCall,
     Unreachable,
     Validity,
@@ -32,7 +32,6 @@ from adapters.calls.here import Here, NotHere
 from adapters.calls.over import OverCalls
 from adapters.calls.remote import Nodes, Served, answers_of
 from adapters.calls.shelf import Shelf, reachable
-from adapters.calls.shown import line_from
 from adapters.stores.contract import Kept
 from fsm.clock import Clock
 from fsm.compile import Machine
@@ -108,17 +107,17 @@ class CallBook(Counting):
         document: dict[str, Any] = found
         return document
 
-    async def lines(self, call_id: str) -> list[Line]:
+    async def lines(self, call_id: str) -> list[TranscriptLine]:
         found = await self._look(call_id, "lines", segments=False)
         if isinstance(found, Kept):
             return (await self._shelf.transcript(found)).lines()
-        return [line_from(line) for line in found]
+        return [TranscriptLine(**line) for line in found]
 
-    async def segments(self, call_id: str) -> list[Line]:
+    async def segments(self, call_id: str) -> list[TranscriptLine]:
         found = await self._look(call_id, "lines", segments=True)
         if isinstance(found, Kept):
             return (await self._shelf.transcript(found)).segments()
-        return [line_from(line) for line in found]
+        return [TranscriptLine(**line) for line in found]
 
     async def journal(
         self, call_id: str, *, after: int = 0, limit: int = 500

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 from fsm.errors import CallchartError
 
 __all__ = [
-    "AlreadyThere", "BadEvent", "CallOver", "Calls", "CallsPage", "Created", "Line", "Stale", "Totals", "UnknownCall",
-    "Unreachable", "Validity",
+    "AlreadyThere", "BadEvent", "CallOver", "Calls", "CallsPage", "Created", "Stale", "Totals", "TranscriptLine",
+    "UnknownCall", "Unreachable", "Validity",
 ]  # fmt: skip
 
 
@@ -46,7 +46,7 @@ class Unreachable(CallchartError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class TranscriptLine:
     """One thing said in a call.
 
     Attributes:
@@ -124,11 +124,11 @@ class Calls(Protocol):
         """Count the calls that are not over."""
         ...
 
-    async def lines(self, call_id: str) -> list[Line]:
+    async def lines(self, call_id: str) -> list[TranscriptLine]:
         """Return everything that was said, in order, complete."""
         ...
 
-    async def segments(self, call_id: str) -> list[Line]:
+    async def segments(self, call_id: str) -> list[TranscriptLine]:
         """Return the pieces of transcript that were posted, by their `seq`, each once."""
         ...
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import orjson
 
-from adapters.calls.contract import Line
+from adapters.calls.contract import TranscriptLine
 from fsm.document import iso
 
 __all__ = ["MEDIA_TYPES", "Format", "export", "file_name", "line_json"]
@@ -32,10 +32,10 @@ class _Cue(NamedTuple):
     start_ms: int
     end_ms: int
     estimated: bool
-    line: Line
+    line: TranscriptLine
 
 
-def export(lines: Sequence[Line], form: Format, *, call_id: str, began: float = 0.0) -> bytes:
+def export(lines: Sequence[TranscriptLine], form: Format, *, call_id: str, began: float = 0.0) -> bytes:
     """Return what was said, in one of the formats.
 
     Args:
@@ -53,7 +53,7 @@ def export(lines: Sequence[Line], form: Format, *, call_id: str, began: float = 
             return _vtt(lines, began).encode("utf-8", "replace")
 
 
-def line_json(line: Line) -> dict[str, Any]:
+def line_json(line: TranscriptLine) -> dict[str, Any]:
     """Return a line as it is shown: `at` in ISO 8601, UTC."""
     return {**asdict(line), "at": iso(line.at)}
 
@@ -63,7 +63,7 @@ def file_name(call_id: str, form: Format) -> str:
     return f"call-{re.sub(r'[^A-Za-z0-9_-]', '_', call_id)[:80]}.{form}"
 
 
-def _text(line: Line) -> str:
+def _text(line: TranscriptLine) -> str:
     """Return a line of text; what was said stays on it."""
     when = "" if line.start_ms is None else f"[{_clock(line.start_ms)}] "
     tool = f" {line.tool}" if line.tool else ""
@@ -71,7 +71,7 @@ def _text(line: Line) -> str:
     return f"{when}{line.role}{tool}: {_on_one_line(line.text)}{cut}\n"
 
 
-def _vtt(lines: Sequence[Line], began: float) -> str:
+def _vtt(lines: Sequence[TranscriptLine], began: float) -> str:
     cues = sorted(_cues(lines, began), key=lambda cue: cue.start_ms)  # WebVTT section 4.1: in order of their start
     blocks = ["WEBVTT", *([_ESTIMATED] if any(cue.estimated for cue in cues) else [])]
     for number, cue in enumerate(cues, 1):
@@ -81,7 +81,7 @@ def _vtt(lines: Sequence[Line], began: float) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _cues(lines: Sequence[Line], began: float) -> Iterator[_Cue]:
+def _cues(lines: Sequence[TranscriptLine], began: float) -> Iterator[_Cue]:
     """Yield when each line was said. One without a time came to an end when it was known, and after those before it."""
     before = 0
     for line in lines:
@@ -103,7 +103,7 @@ def _clock(ms: int) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{ms:03}"
 
 
-def _voice(line: Line) -> str:
+def _voice(line: TranscriptLine) -> str:
     return re.sub(r"[\s&<>]+", " ", line.role).strip() or "unknown"
 
 

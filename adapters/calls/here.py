@@ -10,13 +10,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from adapters.calls.activity import Activity
 from adapters.calls.contract import BadEvent, CallOver, Stale, Unreachable
 from adapters.calls.lines import Transcript
 from adapters.calls.segments import Placed, place
-from adapters.calls.shown import document_of, line_json, metadata_patch, summary
+from adapters.calls.shown import document_of, metadata_patch, summary
 from adapters.calls.transcripts import Transcripts
 from adapters.ownership.turns import Turns
 from fsm.errors import CallchartError
@@ -104,7 +105,7 @@ class Here(Observer):
     async def lines(self, call_id: str, *, segments: bool) -> list[dict[str, Any]]:
         """Return what was said, or only its segments, as JSON."""
         transcript = await self.transcript(call_id)
-        return [line_json(line) for line in (transcript.segments() if segments else transcript.lines())]
+        return [asdict(line) for line in (transcript.segments() if segments else transcript.lines())]
 
     async def summaries(self, *, words: bool) -> list[dict[str, Any]]:
         """Return the short form of each call that is not over."""

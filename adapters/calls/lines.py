@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from adapters.calls.contract import Line
+from adapters.calls.contract import TranscriptLine
 from fsm.journal import trigger_data
 from fsm.step import Step
 
@@ -35,9 +35,9 @@ class Transcript:
 
     def __init__(self, began: float = 0.0) -> None:
         self._began = began
-        self._said: list[Line] = []
+        self._said: list[TranscriptLine] = []
         self._places: dict[tuple[str, str], int] = {}
-        self._segments: dict[str, Line] = {}
+        self._segments: dict[str, TranscriptLine] = {}
         self._times: dict[str, tuple[int | None, int | None]] = {}
 
     # -- taking ----------------------------------------------------------------------------------
@@ -73,15 +73,15 @@ class Transcript:
 
     # -- giving ----------------------------------------------------------------------------------
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[TranscriptLine]:
         """Return everything that was said, segments among it where they came."""
         return list(_woven(self._said, self.segments()))
 
-    def segments(self) -> list[Line]:
+    def segments(self) -> list[TranscriptLine]:
         """Return the segments by their `seq`, each once."""
         return sorted(self._segments.values(), key=lambda segment: segment.seq)
 
-    def segment(self, segment_id: str) -> Line | None:
+    def segment(self, segment_id: str) -> TranscriptLine | None:
         """Return the segment of this id, as it came last."""
         return self._segments.get(segment_id)
 
@@ -135,7 +135,7 @@ class Transcript:
         first = self._times.get(reply["item_id"], (None, None))[0] or 0
         self._times[reply["item_id"]] = (min(now, max(first, now - reply["heard_ms"])), now)
 
-    def _add(self, line: Line) -> None:
+    def _add(self, line: TranscriptLine) -> None:
         start, end = line.start_ms, line.end_ms
         if line.role in _SPOKEN and start is None:
             start, end = self._times.pop(line.id, (None, None))
@@ -150,7 +150,7 @@ class Transcript:
         self._said[place] = replace(line, start_ms=start, end_ms=end)
 
 
-def fold(records: Iterable[Mapping[str, Any]], began: float = 0.0) -> list[Line]:
+def fold(records: Iterable[Mapping[str, Any]], began: float = 0.0) -> list[TranscriptLine]:
     """Return everything that was said in a call.
 
     Args:
@@ -163,7 +163,7 @@ def fold(records: Iterable[Mapping[str, Any]], began: float = 0.0) -> list[Line]
     return transcript.lines()
 
 
-def cumulative(lines: Iterable[Line]) -> str:
+def cumulative(lines: Iterable[TranscriptLine]) -> str:
     """Return what was said aloud as one text, a line each: of a call with segments, theirs."""
     return "\n".join(line.text for line in lines if line.role in _ALOUD and line.text.strip())
 
@@ -174,8 +174,8 @@ _HEARD = frozenset(
 )
 
 
-def _line(message: Mapping[str, Any], at: float, seq: int) -> Line:
-    return Line(
+def _line(message: Mapping[str, Any], at: float, seq: int) -> TranscriptLine:
+    return TranscriptLine(
         role=message["role"],
         text=message.get("text", ""),
         id=message.get("item_id", ""),
@@ -186,8 +186,8 @@ def _line(message: Mapping[str, Any], at: float, seq: int) -> Line:
     )
 
 
-def _segment(data: Mapping[str, Any], at: float) -> Line:
-    return Line(
+def _segment(data: Mapping[str, Any], at: float) -> TranscriptLine:
+    return TranscriptLine(
         role="segment",
         text=data["text"],
         id=data["id"],
@@ -199,13 +199,13 @@ def _segment(data: Mapping[str, Any], at: float) -> Line:
     )
 
 
-def _length(segment: Line) -> int:
+def _length(segment: TranscriptLine) -> int:
     if segment.start_ms is None or segment.end_ms is None:
         return 0
     return max(0, segment.end_ms - segment.start_ms)
 
 
-def _woven(said: list[Line], segments: list[Line]) -> Iterator[Line]:
+def _woven(said: list[TranscriptLine], segments: list[TranscriptLine]) -> Iterator[TranscriptLine]:
     """Yield both, each in its own order: a segment stands before what was said after it had come."""
     rest = iter(segments)
     segment = next(rest, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from adapters.calls.contract import BadEvent, Line
+from adapters.calls.contract import BadEvent, TranscriptLine
 from adapters.calls.lines import Transcript
 from fsm.names import did_you_mean
 from fsm.triggers import SegmentReceived
@@ -81,7 +81,7 @@ def _check(number: int, segment: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of(line: Line | None) -> SegmentReceived | None:
+def _of(line: TranscriptLine | None) -> SegmentReceived | None:
     if line is None:
         return None
     return SegmentReceived(

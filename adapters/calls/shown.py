@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import orjson
 
-from adapters.calls.contract import Line
 from adapters.calls.lines import Transcript, cumulative
 from fsm.document import Facts, document
 from fsm.session import Session
 from fsm.stored import store
 
-__all__ = ["as_json", "audio_seconds", "document_of", "line_from", "line_json", "metadata_patch", "summary"]
+__all__ = ["as_json", "audio_seconds", "document_of", "metadata_patch", "summary"]
 
 
 def as_json(value: object) -> Any:
@@ -52,16 +50,6 @@ def summary(shown: Mapping[str, Any], transcript: Transcript, *, words: bool = T
         "state": shown["state"],
         "seq": shown["seq"],
     }
-
-
-def line_json(line: Line) -> dict[str, Any]:
-    """Return a line as JSON."""
-    return asdict(line)
-
-
-def line_from(said: Mapping[str, Any]) -> Line:
-    """Return what `line_json` was given."""
-    return Line(**said)
 
 
 def metadata_patch(known: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:

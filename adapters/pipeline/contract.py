@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from adapters.calls.contract import Line
+from adapters.calls.contract import TranscriptLine
 
 __all__ = ["OverCall", "Runner", "Stage"]
 
@@ -27,7 +27,7 @@ class OverCall:
 
     call_id: str
     document: Mapping[str, Any]
-    lines: tuple[Line, ...]
+    lines: tuple[TranscriptLine, ...]
     transcript_hash: str
 
 

@@ -11,7 +11,7 @@ import logging
 
 from adapters.pipeline.contract import Runner
 from adapters.stores.contract import SessionStore, StoreAway
-from adapters.stores.lines import CallGone
+from adapters.stores.queues import CallGone
 from fsm.context import CallContext
 from fsm.observe import Journal, Observer
 from fsm.session import Session

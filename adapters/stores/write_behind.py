@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from adapters.stores.backlog import Backlog
 from adapters.stores.contract import Commit, SessionStore, StoreAway
-from adapters.stores.lines import CallGone, Line, Sent
+from adapters.stores.queues import CallGone, CallQueue, Sent
 from adapters.stores.reach import Reach
 from adapters.stores.spool import Spool
 from fsm.clock import Clock, TimerHandle
@@ -73,7 +73,7 @@ class WriteBehind(Journal):
         self._on_fenced = on_fenced
         self._most = most
         self._batch = batch
-        self._lines: dict[str, Line] = {}
+        self._queues: dict[str, CallQueue] = {}
         self._work = asyncio.Event()
         self._turn = asyncio.Lock()  # held while entries are under way: `erase` waits for it
         self._replayed = asyncio.Event()
@@ -145,8 +145,8 @@ class WriteBehind(Journal):
             await self._write_rest()
         if self._timer is not None:
             self._timer.cancel()
-        for line in list(self._lines.values()):
-            line.leave()
+        for queue in list(self._queues.values()):
+            queue.leave()
         if self._spool is not None:
             await self._spool.aclose()
 
@@ -154,30 +154,30 @@ class WriteBehind(Journal):
 
     def adopt(self, call_id: str, *, fence: int, version: int) -> None:
         """Have the commits of a call go on after `version`, with this fence. Before its session starts."""
-        known = self._lines.get(call_id)
+        known = self._queues.get(call_id)
         if known is not None and not known.gone:
             self._backlog.leave(known)
-        self._lines[call_id] = Line(call_id, fence, version)
+        self._queues[call_id] = CallQueue(call_id, fence, version)
 
     def on_commit(self, session: Session, step: Step) -> None:
-        line = self._put(session, step, None)
-        if step.row.final and not line.ended_at:
-            line.ended_at = self._clock.wall()
+        queue = self._put(session, step, None)
+        if step.row.final and not queue.ended_at:
+            queue.ended_at = self._clock.wall()
 
     def on_effects(self, session: Session, step: Step, effects: list[Effect]) -> None:
         if effects:
             self._put(session, step, effects)
 
     def on_settled(self, session: Session) -> None:
-        line = self._lines.get(session.call_id)
-        if line is None or line.session not in (None, session):
+        queue = self._queues.get(session.call_id)
+        if queue is None or queue.session not in (None, session):
             return
-        if session.given_up or line.gone or line.session is None:
-            self._backlog.leave(line)
-            del self._lines[session.call_id]
+        if session.given_up or queue.gone or queue.session is None:
+            self._backlog.leave(queue)
+            del self._queues[session.call_id]
         else:
             self._put(session, None, None)
-            line.settled = True
+            queue.settled = True
 
     async def durable(self, call_id: str, seq: int) -> None:
         """Return once step `seq` of the call is kept, by the store or by the spool.
@@ -185,43 +185,43 @@ class WriteBehind(Journal):
         Raises:
             CallGone: it will not be: another node has the call, or it was erased.
         """
-        line = self._lines.get(call_id)
-        if line is None:  # all that there was is kept
+        queue = self._queues.get(call_id)
+        if queue is None:  # all that there was is kept
             return
-        if line.gone:
+        if queue.gone:
             raise CallGone(f"call {call_id} is not kept from here any more")
-        if seq > line.kept_seq and line.kept < line.version:
-            await line.gate()
+        if seq > queue.kept_seq and queue.kept < queue.version:
+            await queue.gate()
 
     async def flushed(self) -> None:
         """Return once all that is queued now is kept, by the store or by the spool."""
-        gates = [line.gate() for line in self._lines.values() if line.kept < line.version]
+        gates = [queue.gate() for queue in self._queues.values() if queue.kept < queue.version]
         if gates:
             await asyncio.wait(gates)
 
     async def erase(self, call_id: str) -> None:
         """Forget what queue and spool have of a call. Once this returns nothing of it is under way to the store."""
-        line = self._lines.get(call_id)
-        if line is not None:
-            self._backlog.leave(line)
-            if line.session is None or line.session.settled:
-                del self._lines[call_id]
+        queue = self._queues.get(call_id)
+        if queue is not None:
+            self._backlog.leave(queue)
+            if queue.session is None or queue.session.settled:
+                del self._queues[call_id]
         async with self._turn:
-            self._backlog.acknowledge([sent for sent in self._backlog.sent if sent.line.call_id == call_id])
+            self._backlog.acknowledge([sent for sent in self._backlog.sent if sent.queue.call_id == call_id])
             if self._spool is not None:
                 await self._spool.erase(call_id)
                 self._tell_replayed()
 
-    def _put(self, session: Session, step: Step | None, effects: list[Effect] | None) -> Line:
+    def _put(self, session: Session, step: Step | None, effects: list[Effect] | None) -> CallQueue:
         call_id = session.call_id
-        line = self._lines.get(call_id)
-        if line is None:
-            line = self._lines[call_id] = Line(call_id)
-        if line.gone:
-            return line
-        self._backlog.put(line, session, step, effects)
+        queue = self._queues.get(call_id)
+        if queue is None:
+            queue = self._queues[call_id] = CallQueue(call_id)
+        if queue.gone:
+            return queue
+        self._backlog.put(queue, session, step, effects)
         self._work.set()
-        return line
+        return queue
 
     # -- the flusher -----------------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ class WriteBehind(Journal):
             await backlog.take(self._batch)
         if spool is not None:
             due = self._reach.is_due
-            await self._to_spool([sent for sent in backlog.sent if not due or sent.line.call_id in spool])
+            await self._to_spool([sent for sent in backlog.sent if not due or sent.queue.call_id in spool])
         if backlog.sent and self._reach.is_due:
             await self._to_store()
         if spool is not None and len(spool) and self._reach.is_due:
@@ -312,16 +312,16 @@ class WriteBehind(Journal):
             self._replayed.set()
 
     def _acknowledge(self, sent: Sent) -> None:
-        line = sent.line
-        line.acknowledge(sent.commit.version, sent.seq)
-        if line.settled and line.waiting is None and self._lines.get(line.call_id) is line:
-            del self._lines[line.call_id]
+        queue = sent.queue
+        queue.acknowledge(sent.commit.version, sent.seq)
+        if queue.settled and queue.waiting is None and self._queues.get(queue.call_id) is queue:
+            del self._queues[queue.call_id]
 
     # -- calls that another node has -------------------------------------------------------------
 
     async def _fenced(self, sent: Sent) -> None:
-        rest = self._backlog.rest(sent.line)
-        self._lose(sent.line)
+        rest = self._backlog.rest(sent.queue)
+        self._lose(sent.queue)
         for late in (sent.commit, rest) if rest is not None else (sent.commit,):
             try:
                 await self._set_aside(late)
@@ -329,23 +329,23 @@ class WriteBehind(Journal):
                 told = {"cause": str(error), "call_id": late.call_id, "entries": len(late.entries)}
                 log.error("commits_lost", extra=told)  # noqa: TRY400  # what was raised says no more
 
-    def _lose(self, line: Line) -> None:
-        """Another node has the call of this line."""
-        if line.gone:
+    def _lose(self, queue: CallQueue) -> None:
+        """Another node has the call of this queue."""
+        if queue.gone:
             return
-        self._backlog.leave(line)
+        self._backlog.leave(queue)
         try:
-            self._on_fenced(line.call_id)
+            self._on_fenced(queue.call_id)
         except Exception:  # whoever gives calls up must not end the writing
-            log.exception("call_not_given_up", extra={"call_id": line.call_id})
+            log.exception("call_not_given_up", extra={"call_id": queue.call_id})
 
     async def _set_aside(self, commit: Commit) -> None:
         self.refused += len(commit.entries)
         kept = self._spool is not None
         log.warning("commits_refused", extra={"call_id": commit.call_id, "entries": len(commit.entries), "kept": kept})
-        line = self._lines.get(commit.call_id)
-        if line is not None and line.fence <= commit.fence:
-            self._lose(line)
+        queue = self._queues.get(commit.call_id)
+        if queue is not None and queue.fence <= commit.fence:
+            self._lose(queue)
         if self._spool is not None:
             await self._spool.put_aside(commit)
 

@@ -9,18 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.calls.contract import Line
+from adapters.calls.contract import TranscriptLine
 from adapters.calls.export import Format, export, file_name
 
 _BEGAN = 1_777_888_800.0
 _SAID = (
-    Line(role="caller", text="Where is my order?", at=_BEGAN + 3, start_ms=1000, end_ms=2500),
-    Line(role="assistant", text="On its\n\nway", at=_BEGAN + 6, start_ms=3_723_004, end_ms=3_724_000, interrupted=True),
-    Line(role="tool_call", text='{"id": 7}', tool="order", at=_BEGAN + 6),
+    TranscriptLine(role="caller", text="Where is my order?", at=_BEGAN + 3, start_ms=1000, end_ms=2500),
+    TranscriptLine(
+        role="assistant", text="On its\n\nway", at=_BEGAN + 6, start_ms=3_723_004, end_ms=3_724_000, interrupted=True
+    ),
+    TranscriptLine(role="tool_call", text='{"id": 7}', tool="order", at=_BEGAN + 6),
 )
 
 
-def file(*lines: Line, form: Format, began: float = _BEGAN) -> str:
+def file(*lines: TranscriptLine, form: Format, began: float = _BEGAN) -> str:
     return export(lines, form, call_id="CA1", began=began).decode()
 
 
@@ -54,8 +56,8 @@ def test_captions_have_a_cue_for_each_line() -> None:
 
 
 def test_captions_say_which_times_are_estimated() -> None:
-    known = Line(role="caller", text="First", at=_BEGAN + 2, start_ms=1000, end_ms=2000)
-    unknown = Line(role="caller", text="Then", at=_BEGAN + 10)
+    known = TranscriptLine(role="caller", text="First", at=_BEGAN + 2, start_ms=1000, end_ms=2000)
+    unknown = TranscriptLine(role="caller", text="Then", at=_BEGAN + 10)
 
     text = file(known, unknown, form="vtt")
 
@@ -64,14 +66,16 @@ def test_captions_say_which_times_are_estimated() -> None:
 
 
 def test_captions_are_in_order_even_where_speakers_overlap() -> None:
-    early = Line(role="caller", text="early", start_ms=1000, end_ms=9000)
-    late = Line(role="assistant", text="late", start_ms=500, end_ms=800)
+    early = TranscriptLine(role="caller", text="early", start_ms=1000, end_ms=9000)
+    late = TranscriptLine(role="assistant", text="late", start_ms=500, end_ms=800)
 
     assert file(early, late, form="vtt").index("late") < file(early, late, form="vtt").index("early")
 
 
 def test_captions_hold_nothing_that_looks_like_captions() -> None:
-    text = file(Line(role="caller", text="<b>\r\n\r\n1\n00:00:00.000 --> 00:00:01.000 & \x00", start_ms=0), form="vtt")
+    text = file(
+        TranscriptLine(role="caller", text="<b>\r\n\r\n1\n00:00:00.000 --> 00:00:01.000 & \x00", start_ms=0), form="vtt"
+    )
 
     assert "<v caller>&lt;b&gt; 1 00:00:00.000 --&gt; 00:00:01.000 &amp; \ufffd\n" in text
 
@@ -83,7 +87,7 @@ def test_nothing_said_is_an_empty_file_of_its_kind() -> None:
 _TIMES = re.compile(r"(\d{2,}:\d\d:\d\d\.\d{3}) --> (\d{2,}:\d\d:\d\d\.\d{3})")
 _LINES = st.lists(
     st.builds(
-        Line,
+        TranscriptLine,
         role=st.sampled_from(["caller", "assistant", "segment"]),
         text=st.text(max_size=30),
         at=st.sampled_from([0.0, _BEGAN - 5, _BEGAN + 1, _BEGAN + 3600]),
@@ -95,7 +99,7 @@ _LINES = st.lists(
 
 
 @given(_LINES, st.sampled_from([0.0, _BEGAN]))
-def test_captions_are_well_formed_whatever_was_said(lines: list[Line], began: float) -> None:
+def test_captions_are_well_formed_whatever_was_said(lines: list[TranscriptLine], began: float) -> None:
     blocks = file(*lines, form="vtt", began=began).rstrip("\n").split("\n\n")
     cues = [block.split("\n") for block in blocks if not block.startswith(("WEBVTT", "NOTE"))]
     starts = [cue[1].split(" --> ")[0] for cue in cues]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.calls.contract import Line
+from adapters.calls.contract import TranscriptLine
 from adapters.calls.lines import Transcript, cumulative, fold
 from fsm.compile import compile_chart
 from fsm.context import CallContext
@@ -46,7 +46,7 @@ def steps(happened: Iterable[tuple[float, Trigger]]) -> list[tuple[float, Step]]
     return done
 
 
-def both_ways(*happened: tuple[float, Trigger]) -> list[Line]:
+def both_ways(*happened: tuple[float, Trigger]) -> list[TranscriptLine]:
     """Return what was said, having seen to it that steps and journal tell the same."""
     live, records = Transcript(BEGAN), []
     for at, done in steps(happened):
@@ -57,7 +57,7 @@ def both_ways(*happened: tuple[float, Trigger]) -> list[Line]:
     return lines
 
 
-def told(line: Line) -> tuple[Any, ...]:
+def told(line: TranscriptLine) -> tuple[Any, ...]:
     return (line.role, line.text, line.start_ms, line.end_ms)
 
 

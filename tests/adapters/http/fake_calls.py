@@ -11,9 +11,9 @@ from adapters.calls.contract import (
     CallOver,
     CallsPage,
     Created,
-    Line,
     Stale,
     Totals,
+    TranscriptLine,
     UnknownCall,
     Unreachable,
     Validity,
@@ -36,11 +36,11 @@ class FakeCalls:
 
     def __init__(self) -> None:
         self.known: dict[str, dict[str, Any]] = {}
-        self.said: dict[str, list[Line]] = {}
+        self.said: dict[str, list[TranscriptLine]] = {}
         self.away = False
         self.asked: Any = None
 
-    def add(self, call_id: str, *lines: Line, status: str = "active", **more: Any) -> None:
+    def add(self, call_id: str, *lines: TranscriptLine, status: str = "active", **more: Any) -> None:
         """Have a call."""
         ended = iso(BEGAN + 60) if status in _OVER else None
         self.said[call_id] = list(lines)
@@ -87,11 +87,11 @@ class FakeCalls:
             session_list=ids,
         )
 
-    async def lines(self, call_id: str) -> list[Line]:
+    async def lines(self, call_id: str) -> list[TranscriptLine]:
         await self.get(call_id)
         return self.said[call_id]
 
-    async def segments(self, call_id: str) -> list[Line]:
+    async def segments(self, call_id: str) -> list[TranscriptLine]:
         return [line for line in await self.lines(call_id) if line.role == "segment"]
 
     async def journal(
@@ -117,7 +117,7 @@ class FakeCalls:
         call = await self._not_over(call_id)
         for segment in segments:
             call["seq"] += 1
-            self.said[call_id].append(Line(role="segment", text=segment["text"], at=BEGAN, seq=call["seq"]))
+            self.said[call_id].append(TranscriptLine(role="segment", text=segment["text"], at=BEGAN, seq=call["seq"]))
         return int(call["seq"])
 
     async def post(self, call_id: str, event: str, data: Mapping[str, Any]) -> int:

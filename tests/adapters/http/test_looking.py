@@ -5,13 +5,13 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from adapters.calls.contract import Line
+from adapters.calls.contract import TranscriptLine
 from tests.adapters.http.fake_calls import BEGAN
 from tests.adapters.http.served import api
 
 _SAID = (
-    Line(role="caller", text="Where is my order?", id="i1", at=BEGAN + 3, start_ms=1000, end_ms=2500, seq=2),
-    Line(role="segment", text="It is\non <its> way & near", id="s1", at=BEGAN + 9, seq=3),
+    TranscriptLine(role="caller", text="Where is my order?", id="i1", at=BEGAN + 3, start_ms=1000, end_ms=2500, seq=2),
+    TranscriptLine(role="segment", text="It is\non <its> way & near", id="s1", at=BEGAN + 9, seq=3),
 )
 
 

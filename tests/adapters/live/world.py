@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from websockets.asyncio.client import ClientConnection, connect
 
 from adapters.bus.contract import Answer, NodeAway
-from adapters.calls.contract import CallOver, Line, UnknownCall
+from adapters.calls.contract import CallOver, TranscriptLine, UnknownCall
 from adapters.http.access import Access, Denied
 from adapters.live.app import Live
 from fsm.bots import load_bots
@@ -122,10 +122,10 @@ class Book(Observer):
             await asyncio.sleep(0.1)
         return made
 
-    async def lines(self, call_id: str) -> list[Line]:
+    async def lines(self, call_id: str) -> list[TranscriptLine]:
         records = self.records[call_id]
         return [
-            Line(role=said["role"], text=said["text"], id=said.get("item_id", ""), seq=record["seq"])
+            TranscriptLine(role=said["role"], text=said["text"], id=said.get("item_id", ""), seq=record["seq"])
             for record in records
             for said in record.get("said", ())
         ]

@@ -13,7 +13,7 @@ import pytest
 from adapters.pipeline.relay import Relay
 from adapters.pipeline.results import Results
 from adapters.pipeline.runner import LocalRunner
-from adapters.stores.lines import CallGone
+from adapters.stores.queues import CallGone
 from fsm.clock import LoopClock
 from fsm.compile import Machine
 from fsm.context import CallContext

@@ -152,7 +152,7 @@ async def test_idle_call_costs_the_journal_little() -> None:
         journal.adopt(call_id, fence=3, version=1)
     each = tracemalloc.get_traced_memory()[0] / 1000
     tracemalloc.stop()
-    held = [journal._lines[f"CA{n}"].waiting for n in range(500)]
+    held = [journal._queues[f"CA{n}"].waiting for n in range(500)]
     for session in calls:
         session.post(END)
         await session.wait_settled()
@@ -160,7 +160,7 @@ async def test_idle_call_costs_the_journal_little() -> None:
 
     assert each < 400
     assert set(held) == {None}
-    assert len(journal._lines) == 1000  # of those that never began: settled calls are forgotten
+    assert len(journal._queues) == 1000  # of those that never began: settled calls are forgotten
 
 
 async def a_whole_call() -> tuple[list[dict[str, Any]], list[str], Any, Session]:

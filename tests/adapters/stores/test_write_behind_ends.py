@@ -98,7 +98,7 @@ async def test_call_that_never_began_leaves_nothing() -> None:
         session.give_up()
         await session.wait_settled()
 
-        assert journal._lines == {}
+        assert journal._queues == {}
 
 
 async def test_failure_to_give_a_call_up_does_not_end_the_writing(caplog: pytest.LogCaptureFixture) -> None:
@@ -120,7 +120,7 @@ async def test_failure_to_give_a_call_up_does_not_end_the_writing(caplog: pytest
         for session in calls:
             session.post(END)
             await session.wait_settled()
-        assert "CA1" not in journal._lines
+        assert "CA1" not in journal._queues
     assert [r.message for r in caplog.records] == ["call_not_given_up", "commits_refused"]
 
 

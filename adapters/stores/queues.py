@@ -18,14 +18,14 @@ from fsm.step import Step
 from fsm.stored import store
 from fsm.triggers import InvokeDone, Trigger
 
-__all__ = ["CallGone", "Line", "Sent", "commit_of"]
+__all__ = ["CallGone", "CallQueue", "Sent", "commit_of"]
 
 
 class CallGone(CallchartError):
     """What happens to the call is not kept from here any more: another node has it, or it was erased."""
 
 
-class Line:
+class CallQueue:
     """The way of one call's entries into the store.
 
     Attributes:
@@ -97,30 +97,30 @@ class Sent(NamedTuple):
         since: the wall time of its first entry.
     """
 
-    line: Line
+    queue: CallQueue
     commit: Commit
     seq: int
     since: float
 
 
-def commit_of(line: Line, session: Session, node: str, facts: Callable[[Session], Facts]) -> Sent:
+def commit_of(queue: CallQueue, session: Session, node: str, facts: Callable[[Session], Facts]) -> Sent:
     """Take what is queued of a call and make a commit of it; its document is that of the step queued last."""
-    waiting = line.waiting or []
+    waiting = queue.waiting or []
     known = facts(session)
-    known = replace(known, ended_at=known.ended_at or line.ended_at, settled=line.settled)
-    closed = bool(line.ended_at)
+    known = replace(known, ended_at=known.ended_at or queue.ended_at, settled=queue.settled)
+    closed = bool(queue.ended_at)
     commit = Commit(
-        call_id=line.call_id,
+        call_id=queue.call_id,
         owner=node,
-        fence=line.fence,
-        first=line.version - len(waiting) + 1,
+        fence=queue.fence,
+        first=queue.version - len(waiting) + 1,
         entries=tuple(dumps(_record(session, *entry)) for entry in waiting),
         document=dumps(document(store(session), known, closed=closed)),
         head=_head(session, known, closed=closed, durable=any(map(_is_durable, waiting))),
     )
     seq = max((step.after.seq for _, step, effects in waiting if step and effects is None), default=0)
-    line.waiting = None
-    return Sent(line, commit, seq, waiting[0][0])
+    queue.waiting = None
+    return Sent(queue, commit, seq, waiting[0][0])
 
 
 def _head(session: Session, known: Facts, *, closed: bool, durable: bool) -> Head:
