@@ -106,7 +106,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         memory_cleanup_interval=read("MEMORY_CLEANUP_INTERVAL", 300.0, _some_time),
         max_sessions=read("MAX_SESSIONS", 10000, _count),
         retention=read("RETENTION", 30 * 86400.0, _some_time),
-        lease=read("CALLCHART_LEASE", 15.0, _some_time),
+        lease=read("CALLCHART_LEASE", 15.0, _lease),
         resume_max_age=read("RESUME_MAX_AGE", 3600.0, _duration),
         call_session_timeout=read("CALL_SESSION_TIMEOUT", 1800.0, _some_time),
         cleanup_interval=read("CLEANUP_INTERVAL", 300.0, _some_time),
@@ -171,6 +171,13 @@ def _some_time(text: str) -> float:
     return value
 
 
+def _lease(text: str) -> float:
+    value = _duration(text)
+    if value < 1.0:
+        raise ValueError(f"{text!r} is too short to be renewed in time; use 1s or more")
+    return value
+
+
 def _store(text: str) -> str:
     if text.lower() not in _STORES:
         raise ValueError(f"{text!r} is not a store; use one of {', '.join(_STORES)}")
@@ -179,7 +186,9 @@ def _store(text: str) -> str:
 
 def _redis_url(text: str) -> str:
     if not text.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("not a Redis URL; it begins with redis://, rediss:// (TLS) or unix://")  # it may hold a password
+        raise ValueError(
+            "not a Redis URL; it begins with redis://, rediss:// (TLS) or unix://"
+        )  # it may hold a password
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,16 +28,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from adapters.settings import read_settings
-    from fsm.errors import SettingError
+    from adapters.stores.contract import StoreAway
+    from fsm.errors import CallchartError, SettingError
 
     settings = read_settings(os.environ)
     if settings.store == "memory":
         raise SettingError("CALLCHART_STORE: a memory store ends with its process; back up sqlite or redis")
+    if options.what == "backup" and settings.store == "sqlite" and not (settings.data_dir / "calls.db").exists():
+        raise SettingError(f"CALLCHART_DATA_DIR: {settings.data_dir.resolve()} has no calls.db; name the server's")
 
     async def work() -> None:
         from adapters.stores.chosen import store_of
         from fsm.clock import LoopClock
 
+        logging.getLogger("adapters").addHandler(logging.NullHandler())  # what goes wrong is raised, too
         store = store_of(settings, LoopClock())
         try:
             await store.start()
@@ -44,7 +49,11 @@ def run(options: argparse.Namespace) -> int:
         finally:
             await store.aclose()
 
-    asyncio.run(work())
+    try:
+        asyncio.run(work())
+    except StoreAway as away:
+        where = "REDIS_URL" if settings.store == "redis" else "CALLCHART_DATA_DIR"
+        raise CallchartError(f"the store of {where} does not answer: {away}") from away
     return 0
 
 

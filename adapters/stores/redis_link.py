@@ -116,7 +116,7 @@ class Link:
                     wrong = error
                     raise StoreAway(str(error)) from error
         except StoreAway as away:
-            log.warning("redis away at start", extra={"reason": str(away)})
+            log.warning("redis_away", extra={"reason": str(away)})
         if wrong is not None:
             raise wrong
 

@@ -107,6 +107,37 @@ def test_memory_store_has_nothing_to_back_up(
     assert not (tmp_path / "calls.jsonl").exists()
 
 
+def test_data_folder_without_calls_is_no_backup(
+    callchart: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLCHART_DATA_DIR", str(tmp_path / "misspelt"))
+
+    ran = callchart("store", "backup", str(tmp_path / "calls.jsonl"))
+
+    assert (ran.code, ran.err) == (
+        2, f"callchart: CALLCHART_DATA_DIR: {tmp_path / 'misspelt'} has no calls.db; name the server's\n"
+    )  # fmt: skip
+    assert not (tmp_path / "misspelt").exists()
+    assert not (tmp_path / "calls.jsonl").exists()
+
+
+@pytest.mark.parametrize("what", ["backup", "restore"])
+def test_redis_that_does_not_answer_is_named_by_its_setting(
+    callchart: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    file = tmp_path / "calls.jsonl"
+    if what == "restore":
+        assert callchart("store", "backup", str(file)).code == 0
+    monkeypatch.setenv("CALLCHART_STORE", "redis")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")  # nobody listens there
+
+    ran = callchart("store", what, str(file))
+
+    assert ran.code == 1
+    assert ran.err.startswith("callchart: the store of REDIS_URL does not answer: ")
+    assert ran.err.count("\n") == 1
+
+
 async def test_store_that_a_server_writes_to_is_backed_up_meanwhile(
     callchart: Command, tmp_path: Path, data_folder: Path
 ) -> None:
