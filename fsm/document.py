@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import lru_cache
+from math import floor
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -18,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fsm.context import EMPTY, BotSettings, CallContext
 from fsm.errors import CallchartError
+from fsm.history import Message
 from fsm.stored import StoredCall
 
 __all__ = ["SCHEMA", "Facts", "document", "iso", "read_document", "status_of", "timestamp"]
@@ -53,7 +56,18 @@ def status_of(call: CallContext, *, closed: bool) -> Status:
 
 def iso(at: float) -> str | None:
     """Return seconds since the epoch as ISO 8601 in UTC, milliseconds; None for 0."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None
+    if not at:
+        return None
+    second, micros = floor(at), round(at % 1 * 1e6)
+    if micros == 1_000_000:
+        second, micros = second + 1, 0
+    return f"{_iso_second(second)}.{micros // 1000:03}Z"
+
+
+@lru_cache(maxsize=256)
+def _iso_second(second: int) -> str:
+    """Return a second without its zone; most that is told happens in the same few."""
+    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds")[: -len("+00:00")]
 
 
 def timestamp(text: str | None) -> float:
@@ -71,6 +85,7 @@ def document(kept: StoredCall, facts: Facts, *, closed: bool) -> dict[str, Any]:
         "status": status_of(call, closed=closed),
         "state": kept.state,
         **dict(zip(_PLAIN, _read_plain(call), strict=True)),
+        "history": [_message(message) for message in call.history],
         "bot": call.bot.name,
         "created_at": iso(call.created_at),
         "last_activity": iso(facts.active_at or call.created_at),
@@ -126,6 +141,17 @@ def read_document(said: Mapping[str, Any], bot: Callable[[str, str], BotSettings
         )
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise CallchartError(f"call {name}: its document cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _message(said: Message) -> dict[str, Any]:
+    """Return a message's fields: histories are long, and slotted dataclasses take JSON ten times as long as dicts."""
+    return {
+        "role": said.role,
+        "text": said.text,
+        "item_id": said.item_id,
+        "interrupted": said.interrupted,
+        "tool": said.tool,
+    }
 
 
 _CONTEXT: TypeAdapter[CallContext] = TypeAdapter(CallContext)

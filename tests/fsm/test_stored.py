@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fsm.context import BotSettings, CallContext
-from fsm.document import Facts, document, read_document
+from fsm.document import Facts, document, iso, read_document, timestamp
 from fsm.errors import CallchartError
 from fsm.history import Message
 from fsm.journal import step_record
@@ -150,7 +153,10 @@ async def test_the_whole_context_survives() -> None:
     context = CallContext(
         call_id="CA1",
         bot=BotSettings(name="shop", tools=({"name": "look_up"},), turn_detection={"type": "server_vad"}),
-        history=(Message(role="caller", text="नमस्ते", item_id="i1"),),
+        history=(
+            Message(role="caller", text="नमस्ते", item_id="i1"),
+            Message(role="tool_result", text="{}", item_id="i2", interrupted=True, tool="look_up"),
+        ),
         counters={"silence": 1},
         tool_calls=(ToolCall(call_id="c1", tool="look_up"),),
         metadata={"front": [1, {"two": None}]},
@@ -167,6 +173,17 @@ async def test_the_whole_context_survives() -> None:
     for call in (session, again):
         call.post(END)
         await call.wait_settled()
+
+
+@given(st.floats(min_value=0.001, max_value=4e9))
+@example(1763739000.0)
+@example(1763739000.9999998)
+def test_a_time_is_told_as_its_millisecond_in_utc(at: float) -> None:
+    told = iso(at)
+
+    assert told is not None
+    assert told == datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert abs(timestamp(told) - at) <= 0.0011
 
 
 class Keeper(Observer):
