@@ -13,6 +13,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,7 +107,8 @@ class SqliteFile:
         """Run `work` in a transaction, perhaps with others, and return what it returns, once that is committed.
 
         Args:
-            work: must do the same when it is done again: its transaction may be rolled back.
+            work: must do the same when it is done again: its transaction may be rolled back. It is not done at all if
+                whoever wants it gives up before its turn.
             durable: whether it must survive a power failure.
 
         Raises:
@@ -115,9 +117,13 @@ class SqliteFile:
         self._refuse_if_closed()
         job = _Job(work, durable)
         self._waiting.append(job)
-        # As many runs as jobs, each for one job at least: after ours, ours is done.
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._drain)
-        result: T = job.done.result()
+        try:  # As many runs as jobs, each for one job at least: after ours, ours is done.
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._drain)
+        except asyncio.CancelledError:
+            with suppress(ValueError):  # it is being done
+                self._waiting.remove(job)
+            raise
+        result: T = job.done.result(0)
         return result
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -153,7 +159,7 @@ class SqliteFile:
         except sqlite3.Error as error:
             for job in jobs:
                 job.done.set_exception(_away(self.path, error))
-        except (ValueError, OverflowError) as error:  # what SQLite has no place for: its sender's fault, nobody else's
+        except Exception as error:  # noqa: BLE001  # what SQLite has no place for, say: its sender's fault, and no other's
             if len(jobs) == 1:
                 jobs[0].done.set_exception(error)
                 return

@@ -125,6 +125,31 @@ async def test_write_whose_sender_was_cancelled_breaks_nothing(tmp_path: Path) -
         assert await file.write(insert("CA3")) == 1
 
 
+async def test_writes_that_were_given_up_before_their_turn_are_not_done_and_hold_nobody_up(tmp_path: Path) -> None:
+    async with traced(tmp_path / "calls.sqlite") as (file, _):
+        async with busy(file):
+            given_up = [asyncio.create_task(file.write(insert(f"CA{number}"))) for number in range(600)]
+            await asyncio.sleep(0)
+            for write in given_up:
+                write.cancel()
+            await asyncio.wait(given_up)
+
+        assert await file.write(insert("CB1")) == 1
+        assert await file.read(lambda db: db.execute("SELECT call_id FROM owners").fetchall()) == [("CB1",)]
+
+
+async def test_work_that_is_broken_holds_up_neither_its_group_nor_the_loop(tmp_path: Path) -> None:
+    def broken(db: sqlite3.Connection) -> int:
+        raise KeyError("a mistake of ours")
+
+    async with traced(tmp_path / "calls.sqlite") as (file, _):
+        async with busy(file):
+            writes = [asyncio.create_task(file.write(work)) for work in (insert("CA1"), broken, insert("CA2"))]
+        done = await asyncio.gather(*writes, return_exceptions=True)
+
+        assert [type(one) for one in done] == [int, KeyError, int]
+
+
 async def test_closing_waits_for_what_was_asked(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "calls.sqlite")
     await store.start()
