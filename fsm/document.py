@@ -139,8 +139,16 @@ def read_document(said: Mapping[str, Any], bot: Callable[[str, str], BotSettings
             timers=tuple((node, key, float(left)) for node, key, left in said["timers"]),
             context=_CONTEXT.validate_python(facts),
         )
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+    except ValidationError as error:  # its own text, and that of a cause, would quote what was said
+        raise CallchartError(f"call {name}: its document cannot be read: {_where(error)}") from None
+    except (KeyError, TypeError, ValueError) as error:
         raise CallchartError(f"call {name}: its document cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _where(error: ValidationError) -> str:
+    """Return what is wrong where, without what stands there."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, wrong['loc']))}: {wrong['type']}" for wrong in found[:3])
 
 
 def _message(said: Message) -> dict[str, Any]:

@@ -397,6 +397,22 @@ async def test_a_call_that_nobody_can_read_is_closed_in_the_store_and_not_tried_
     await house.close()
 
 
+async def test_nothing_that_was_said_is_told_of_a_call_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    store, hub = a_store(), BusHub()
+    kept = await kept_call(store, hub)
+    said = {"role": "caller", "text": "xylophone marmalade", "item_id": 7}
+    await rewrite(store, kept, history=[said, "xylophone marmalade"])
+    house = await House.open(store, hub, "b")
+    await elapse(16.0)
+
+    assert not await house.desk.recover("CA1")
+
+    (told,) = whys(caplog, "call_unreadable")
+    assert "call CA1: its document cannot be read: history.0.item_id: string_type" in told
+    assert "marmalade" not in str([record.__dict__ for record in caplog.records])
+    await house.close()
+
+
 # -- calls of other nodes -----------------------------------------------------------------------------
 
 
