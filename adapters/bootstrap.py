@@ -192,7 +192,7 @@ def _asgi(settings: Settings, board: Switchboard, desk: Desk, keeping: Keeping, 
         token=settings.api_token,
         read_token=settings.api_read_token,
         origins=settings.allowed_origins,
-        secret=settings.token_secret,
+        secret=settings.token_secret or settings.twilio_auth_token,
     )
     api = build_api(
         board.manager,

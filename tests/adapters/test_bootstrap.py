@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,28 @@ async def test_tokens_are_the_same_on_every_node_that_shares_the_secret(tmp_path
         await application.aclose()
 
     assert answers[0] == answers[1] != answers[2]
+
+
+@pytest.mark.parametrize(
+    "shared", [Settings(token_secret="shared"), Settings(twilio_auth_token="shared")], ids=["secret", "auth token"]
+)
+async def test_ticket_of_one_node_is_taken_by_another_that_shares_the_secret(tmp_path: Path, shared: Settings) -> None:
+    settings = replace(shared, openai_api_key="k", data_dir=tmp_path, store="memory", api_token="t")
+    here, there = build(settings), build(settings)
+    await here.start()
+    await there.start()
+
+    async with serve(here.asgi) as address, AsyncClient(base_url=f"http://{address}") as client:
+        answer = await client.post("/api/v1/tickets", headers={"Authorization": "Bearer t"}, json={})
+    ticket = answer.json()["ticket"]
+    async with serve(there.asgi) as address, AsyncClient(base_url=f"http://{address}") as client:
+        shown = await client.get("/api/v1/calls/nobody/live", params={"ticket": ticket})
+        again = await client.get("/api/v1/calls/nobody/live", params={"ticket": ticket})
+    for application in (here, there):
+        await application.drain()
+        await application.aclose()
+
+    assert [shown.status_code, again.status_code] == [404, 401]
 
 
 async def _token(address: str) -> str:
