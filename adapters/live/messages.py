@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter
 
+from adapters.http.api.shapes import Values
+
 __all__ = ["FRONT", "LARGEST", "SERVER", "FrontMessage", "Job", "ServerMessage", "type_names"]
 
 LARGEST = 64 * 1024
@@ -259,7 +261,7 @@ class Job(_Part):
     instructions: str | None = Field(None, max_length=32_000)
     voice: str | None = Field(None, min_length=1, max_length=64)
     language: str | None = Field(None, min_length=2, max_length=35)
-    metadata: dict[str, Any] = Field(default_factory=dict, max_length=64)
+    metadata: Values = Field(default_factory=dict, max_length=64)
 
 
 class Configure(_Part):

@@ -10,7 +10,7 @@ __all__ = [
     "RESERVED", "ActiveCall", "ActiveCalls", "AsteriskStatus", "Call", "CallList", "CreatedCall", "Ending", "Event",
     "Health", "JournalPage", "Metadata", "NewCall", "PatchedMetadata", "PipelineRun", "Resetting", "SaidLine",
     "Segment", "SegmentList", "Segments", "Stats", "Status", "Taken", "TicketGiven", "TicketWanted", "Transcript",
-    "Validity",
+    "Validity", "Values",
 ]  # fmt: skip
 
 _DEEPEST = 32
