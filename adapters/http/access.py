@@ -85,8 +85,8 @@ class Access:
         control: bool,
         call_id: str | None = None,
         tickets: bool = True,
-    ) -> None:
-        """Return if this request or socket may look (or, with `control`, steer).
+    ) -> str | None:
+        """Return if this request or socket may look (or, with `control`, steer): the only call that it may, or None.
 
         Args:
             scope: of ASGI, `http` or `websocket`.
@@ -101,9 +101,10 @@ class Access:
         if self.local_only:
             _check_local(scope, headers)
         if tickets and (shown := _ticket(scope)) is not None:
-            self._check_ticket(shown, control=control, call_id=call_id)
-        elif not self.local_only:
+            return self._check_ticket(shown, control=control, call_id=call_id)
+        if not self.local_only:
             self._check_token(headers.get(b"authorization", b""), control=control)
+        return None
 
     def issue(self, *, call_id: str | None, control: bool) -> str:
         """Return a ticket; whoever asks for it was checked before."""
@@ -152,7 +153,7 @@ class Access:
             _forbid("no token is set that may change anything; set CALLCHART_API_TOKEN")
         _forbid("this token only reads; the one of CALLCHART_API_TOKEN is needed")
 
-    def _check_ticket(self, shown: str, *, control: bool, call_id: str | None) -> None:
+    def _check_ticket(self, shown: str, *, control: bool, call_id: str | None) -> str | None:
         ticket = self._tickets.redeem(shown)
         if ticket is None:
             detail = (
@@ -162,6 +163,7 @@ class Access:
             raise Denied(401, "Unauthorized", detail, _CHALLENGE)
         if not ticket.allows(call_id=call_id, control=control):
             _forbid("this ticket is for another call, or only for looking; ask for the right one")
+        return ticket.call_id
 
 
 def _check_local(scope: MutableMapping[str, Any], headers: Mapping[bytes, bytes]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from starlette.requests import HTTPConnection, Request
@@ -111,6 +111,11 @@ class Live:
             await watch(Wire(socket, self.clock), self._all(socket))
 
     async def _front(self, socket: WebSocket) -> None:
+        try:
+            self._known_access.check_origin(socket.scope)  # first: another's page must not use up what ours may
+        except Denied as denied:
+            await _refuse(socket, denied.status, denied.detail)
+            return
         if not self._connecting.allows(_client(socket)):
             await _refuse(socket, 429, "slower: too many connections; wait a second before the next")
             return
@@ -120,18 +125,20 @@ class Live:
             return
         key = keys[0] if keys else None
         bound = key.value if key is not None and key.by == "call_id" else None
-        if await self._admit(socket, control=True, call_id=bound):
-            front = FrontSocket(Wire(socket, self.clock), self.hub, self._known_calls, self.fronts)
+        if admitted := await self._admit(socket, control=True, call_id=bound):
+            wire = Wire(socket, self.clock)
+            front = FrontSocket(wire, self.hub, self._known_calls, self.fronts, only=admitted.only)
             await front.serve(key, _last_id(socket))
 
-    async def _admit(self, socket: WebSocket, *, control: bool, call_id: str | None) -> bool:
+    async def _admit(self, socket: WebSocket, *, control: bool, call_id: str | None) -> _Admitted | None:
+        """Accept a socket, or refuse it."""
         try:
-            self._check(socket, control=control, call_id=call_id)
+            only = self._known_access.check(socket.scope, control=control, call_id=call_id)
         except Denied as denied:
             await _refuse(socket, denied.status, denied.detail)
-            return False
+            return None
         await socket.accept()
-        return True
+        return _Admitted(only)
 
     # -- server-sent events ----------------------------------------------------------------------
 
@@ -144,7 +151,7 @@ class Live:
 
     async def _stream(self, request: Request, call_id: str | None) -> Response:
         try:
-            self._check(request, control=False, call_id=call_id)
+            self._known_access.check(request.scope, control=False, call_id=call_id)
         except Denied as denied:
             return problem(denied.status, denied.detail, headers=denied.headers)
         watcher = self._all(request) if call_id is None else self._one(call_id, request)
@@ -165,10 +172,6 @@ class Live:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _check(self, connection: HTTPConnection, *, control: bool, call_id: str | None) -> None:
-        if self._access is not None:
-            self._access.check(connection.scope, control=control, call_id=call_id)
-
     def _one(self, call_id: str, connection: HTTPConnection) -> Watcher:
         return OneCall(self.hub, self._known_calls, call_id, _last_id(connection))
 
@@ -179,6 +182,17 @@ class Live:
     def _known_calls(self) -> Calls:
         assert self._calls is not None  # a route was asked for
         return self._calls
+
+    @property
+    def _known_access(self) -> Access:
+        assert self._access is not None  # a route was asked for
+        return self._access
+
+
+class _Admitted(NamedTuple):
+    """A socket that was let in; `only`: the one call that its ticket is for."""
+
+    only: str | None
 
 
 _BY: tuple[By, ...] = ("call_id", "called", "token")

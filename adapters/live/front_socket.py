@@ -36,9 +36,14 @@ class _Binding(NamedTuple):
 
 
 class FrontSocket:
-    """A `Front` (see `fronts.py`) over one WebSocket."""
+    """A `Front` (see `fronts.py`) over one WebSocket.
 
-    def __init__(self, wire: Wire, hub: Hub, calls: Calls, fronts: Fronts) -> None:
+    Args:
+        only: the one call that it may turn to; None: any.
+    """
+
+    def __init__(self, wire: Wire, hub: Hub, calls: Calls, fronts: Fronts, *, only: str | None = None) -> None:
+        self._only = only
         self._wire = wire
         self._hub = hub
         self._calls = calls
@@ -175,6 +180,8 @@ class FrontSocket:
 
     async def _bind(self, key: Key) -> None:
         """Turn to the call of `key`: wait first, then look, so that it cannot come unseen in between."""
+        if self._only is not None and key != Key("call_id", self._only):
+            raise BadMessage("refused", "this connection's ticket is for one call; connect with a ticket for the other")
         self._fronts.leave(self, self._binding.key)
         self._fronts.wait(self, key)
         waiting = _Binding(key)

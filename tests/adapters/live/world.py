@@ -88,10 +88,11 @@ class Door(Access):
         self.token = ""
         self.asked: list[tuple[bool, str | None]] = []
 
-    def check(self, scope: Any, *, control: bool, call_id: str | None = None, tickets: bool = True) -> None:
+    def check(self, scope: Any, *, control: bool, call_id: str | None = None, tickets: bool = True) -> str | None:
         self.asked.append((control, call_id))
         if self.token and HTTPConnection(scope).query_params.get("ticket") != self.token:
             raise Denied(401, "Unauthorized", "show a ticket: POST /api/v1/tickets")
+        return None
 
 
 class Book(Observer):
@@ -222,11 +223,20 @@ _BOT: BotSettings = _BOTS.find(called=NUMBER).settings
 
 @asynccontextmanager
 async def a_world(
-    *, book: Book | None = None, bus: SharedBus | None = None, journal: Journal | None = None
+    *,
+    book: Book | None = None,
+    bus: SharedBus | None = None,
+    journal: Journal | None = None,
+    access: Access | None = None,
 ) -> AsyncGenerator[World]:
-    """Give a node; whoever leaves it ends its calls, and fails if a subscription or a waiting front is left."""
+    """Give a node; whoever leaves it ends its calls, and fails if a subscription or a waiting front is left.
+
+    Args:
+        access: who is let in; None: everybody, until `world.access` is told otherwise.
+    """
     world = World(book or Book(), bus or SharedBus("n1", []), journal)
-    app = Starlette(routes=world.live.routes(world.book, world.access))  # type: ignore[arg-type]  # as far as asked
+    routes = world.live.routes(world.book, access or world.access)  # type: ignore[arg-type]  # as far as asked
+    app = Starlette(routes=routes)
     async with serve(app, ws_ping_interval=None) as world.url:
         yield world
         world.manager.end_all()
