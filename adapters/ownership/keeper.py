@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from adapters.rounds import Rounds
 from adapters.stores.contract import Claim, SessionStore, StoreAway
 from fsm.observe import Observer
 from fsm.session import Session
@@ -69,7 +70,7 @@ class Keeper(Observer):
         self._held: dict[str, _Held] = {}
         self._settling: dict[str, int] = {}
         """Fences of calls that have settled here; kept until the store knows, or it would seem orphaned."""
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Rounds("leases", self.renew, every=lease / _RENEWALS)
 
     @property
     def writer(self) -> Writer:
@@ -172,16 +173,11 @@ class Keeper(Observer):
 
     async def start(self) -> None:
         """Begin to renew."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._renew_always(), name="leases")
+        self._rounds.start()
 
     async def aclose(self) -> None:
         """Stop; leases that are left run out."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await self._rounds.aclose()
 
     async def renew(self) -> None:
         """Renew every lease, and give up what another node has."""
@@ -197,11 +193,6 @@ class Keeper(Observer):
                 kept = await self.ask(self._store.get(call_id))
                 if kept is None or kept.head.settled:
                     self._settling.pop(call_id, None)
-
-    async def _renew_always(self) -> None:
-        while True:
-            await asyncio.sleep(self.lease / _RENEWALS)
-            await self.renew()
 
     def _note_away(self, why: str) -> None:
         if not self.store_away:

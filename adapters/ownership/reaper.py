@@ -6,15 +6,14 @@ downtime does not count. A call that is over and only lacks its closing actions 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from adapters.ownership.keeper import Keeper
+from adapters.rounds import Rounds
 from adapters.stores.contract import Kept, SessionStore, StoreAway
 from fsm.clock import Clock
-from fsm.errors import CallchartError
 
 __all__ = ["Reaper"]
 
@@ -49,24 +48,20 @@ class Reaper:
         self._cleanup_interval = cleanup_interval
         self._seen: dict[str, float] = {}
         """Since when each call without an owner has been seen, in the clock's seconds."""
-        self._tasks: list[asyncio.Task[None]] = []
+        self._rounds = (
+            Rounds("reaper", self.look, every=every, at_once=True),
+            Rounds("clean-up", self._clean_up, every=cleanup_interval),
+        )
 
     async def start(self) -> None:
         """Begin to look; the first time at once."""
-        if not self._tasks:
-            self._tasks = [
-                asyncio.create_task(self._look_always(), name="reaper"),
-                asyncio.create_task(self._clean_up_always(), name="clean-up"),
-            ]
+        for rounds in self._rounds:
+            rounds.start()
 
     async def aclose(self) -> None:
         """Stop."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        for rounds in self._rounds:
+            await rounds.aclose()
 
     async def look(self) -> None:
         """See to what has been without an owner for too long. While the store is away, nothing is."""
@@ -86,17 +81,10 @@ class Reaper:
                 log.warning("call_recovered", extra={"call_id": kept.call_id, "owner": kept.owner})
         except StoreAway:
             raise
-        except CallchartError:  # one call must not keep the others open
+        except Exception:  # one call, whatever stands in its document, must not keep the others open
             log.exception("orphan_not_recovered", extra={"call_id": kept.call_id})
 
-    async def _look_always(self) -> None:
-        while True:
-            await self.look()
-            await asyncio.sleep(self._every)
-
-    async def _clean_up_always(self) -> None:
-        while True:
-            await asyncio.sleep(self._cleanup_interval)
-            with suppress(StoreAway):
-                if forgotten := await self._keeper.ask(self._store.cleanup_expired(), within=self._cleanup_interval):
-                    log.info("calls_forgotten", extra={"count": forgotten})
+    async def _clean_up(self) -> None:
+        with suppress(StoreAway):
+            if forgotten := await self._keeper.ask(self._store.cleanup_expired(), within=self._cleanup_interval):
+                log.info("calls_forgotten", extra={"count": forgotten})

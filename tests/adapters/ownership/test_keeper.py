@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from adapters.stores.contract import Commit, SessionStore, StoreAway
@@ -32,6 +34,29 @@ async def test_leases_are_renewed_for_as_long_as_their_calls_live() -> None:
     assert await lease(store) == ("a", False)
     assert await store.unsettled() == []
     assert house.keeper._settling == {}
+    await house.close()
+
+
+async def test_a_renewal_that_fails_for_whatever_reason_is_not_the_last_one(caplog: pytest.LogCaptureFixture) -> None:
+    store = a_store()
+    house = await House.open(store, BusHub(), "a")
+    await house.talk()
+    renew, failed = store.renew, False
+
+    async def fails_once(owner: str, fences: Collection[tuple[str, int]], *, lease: float) -> list[str]:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise KeyError("a mistake of ours")
+        return await renew(owner, fences, lease=lease)
+
+    store.renew = fails_once  # type: ignore[method-assign]
+    await house.keeper.start()
+    await elapse(60.0)
+
+    assert failed
+    assert await lease(store) == ("a", True)
+    assert "round_failed" in [record.message for record in caplog.records]
     await house.close()
 
 

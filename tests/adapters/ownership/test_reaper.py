@@ -117,7 +117,10 @@ async def test_calls_are_forgotten_when_their_time_has_come() -> None:
     await house.close()
 
 
-async def test_one_call_that_cannot_be_seen_to_does_not_keep_the_others(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [CallchartError("broken"), KeyError("a mistake of ours")], ids=["told", "unforeseen"])
+async def test_one_call_that_cannot_be_seen_to_does_not_keep_the_others(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     store, hub = a_store(), BusHub()
     first = await House.open(store, hub, "first")
     await first.talk("CA1")
@@ -128,7 +131,7 @@ async def test_one_call_that_cannot_be_seen_to_does_not_keep_the_others(caplog: 
 
     async def fails(call_id: str) -> bool:
         if call_id == "CA1":
-            raise CallchartError("broken")
+            raise error
         return await recover(call_id)
 
     house.reaper._recover = fails
