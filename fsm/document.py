@@ -133,15 +133,15 @@ def read_document(said: Mapping[str, Any], bot: Callable[[str, str], BotSettings
             chart_id=chart["id"],
             chart_version=chart["version"],
             chart_hash=chart["hash"],
-            state=said["state"],
-            seq=said["seq"],
-            visits=said["visits"],
+            state=str(said["state"]),
+            seq=int(said["seq"]),
+            visits={name: int(count) for name, count in said["visits"].items()},
             timers=tuple((node, key, float(left)) for node, key, left in said["timers"]),
             context=_CONTEXT.validate_python(facts),
         )
     except ValidationError as error:  # its own text, and that of a cause, would quote what was said
         raise CallchartError(f"call {name}: its document cannot be read: {_where(error)}") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CallchartError(f"call {name}: its document cannot be read: {type(error).__name__}: {error}") from error
 
 

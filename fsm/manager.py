@@ -94,7 +94,7 @@ class SessionManager:
         Raises:
             ValueError: there is a session of that id already.
             CallchartError: the chart has not the state that the call was in.
-            Exception: what `make_ports` raises; nothing is left of the call.
+            Exception: what `make_ports` raises, or what is wrong with `kept`; nothing is left of the call.
         """
         call_id = context.call_id
         if call_id in self._sessions:
@@ -104,13 +104,14 @@ class SessionManager:
         if admitted:
             self._slots[call_id] = None
         session = Session(machine, context, clock=self.clock, options=self.options, on_settled=self._on_settled)
+        self._sessions[call_id] = session
         try:
             session.ports = make_ports(session, Slot(call_id, self._slots))
+            session.start() if kept is None else resume(session, *kept)
         except BaseException:
+            del self._sessions[call_id]
             self._slots.pop(call_id, None)
             raise
-        self._sessions[call_id] = session
-        session.start() if kept is None else resume(session, *kept)
         return session
 
     def end(self, call_id: str, reason: str = "") -> bool:

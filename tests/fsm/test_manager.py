@@ -174,6 +174,20 @@ async def test_a_call_that_cannot_be_made_leaves_no_slot() -> None:
     assert (manager.slots_taken, manager.call_ids(), manager.has_room()) == (0, [], True)
 
 
+async def test_a_kept_call_that_cannot_go_on_leaves_nothing() -> None:
+    manager = a_manager(max_calls=1)
+    first = manager.open(KEPT, CallContext(call_id="CA1"), ports)
+    await elapse(1)
+    kept = replace(store(first), timers=(("x", "y"),))  # type: ignore[arg-type]
+    first.give_up()
+    await first.wait_settled()
+
+    with pytest.raises(ValueError, match="unpack"):
+        manager.open(KEPT, kept.context, ports, kept=(kept, CallLost()))
+
+    assert (manager.slots_taken, manager.call_ids(), manager.get("CA1")) == (0, [], None)
+
+
 async def test_a_kept_call_goes_on_and_is_told_first_that_it_was_lost() -> None:
     manager = a_manager()
     first = manager.open(KEPT, CallContext(call_id="CA1"), ports)

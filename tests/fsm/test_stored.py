@@ -133,6 +133,30 @@ async def test_a_call_whose_state_is_gone_is_refused_and_says_what_to_do() -> No
         resume(session, kept, CallLost())
 
 
+async def test_a_document_that_is_damaged_anywhere_is_refused_or_goes_on() -> None:
+    machine = a_machine(CHART)
+    session = a_session(machine)
+    session.post(UserSpeaking())
+    await elapse(4)
+    whole = written(session)
+    session.post(END)
+    await session.wait_settled()
+    refused = set()
+
+    for key in whole:
+        for junk in (None, 7, "x", [], [7], {}, {"x": None}, {"x": [7]}):
+            again = a_session(machine, start=False)
+            try:
+                resume(again, read_document({**whole, key: junk}, lambda name, called: BotSettings()), CallLost())
+            except CallchartError:
+                refused.add(key)
+                continue
+            again.post(END)
+            await again.wait_settled()
+
+    assert refused > {"schema", "state", "seq", "visits", "timers", "chart", "history", "created_at", "call_id"}
+
+
 async def test_a_call_that_was_closed_but_not_settled_runs_its_closing_actions_again() -> None:
     watch = notes()
     first = a_session(a_machine(CHART))
