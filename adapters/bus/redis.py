@@ -152,7 +152,7 @@ class RedisBus:
                     async for channel, message in messages:
                         self._take(channel, message)
             except StoreAway as away:
-                log.warning("bus away", extra={"reason": str(away)})
+                log.warning("bus_away", extra={"reason": str(away)})
             self._listens.clear()
             length = min(_LONGEST, _FIRST * 2**failures)
             failures = min(failures + 1, 16)
