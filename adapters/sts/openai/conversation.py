@@ -194,10 +194,10 @@ class Conversation:
                 assert_never(event)
 
     def _audio(self, event: e.AudioDelta) -> None:
+        self._voice_is_fixed = True  # also by audio that nobody wants any more
         purpose = self._responses.audio(event)
         if purpose is None:
             return
-        self._voice_is_fixed = True
         self._memory.noticed(event.item_id)
         self._received.add(event.item_id, event.payload)
         self._reports.to.on_reply_audio(event.response_id, event.item_id, event.payload, purpose)

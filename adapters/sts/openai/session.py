@@ -82,10 +82,10 @@ class ModelSession:
 
     def configure(self, settings: translate.Body, *, voice_is_fixed: bool) -> None:
         """Send what differs from the settings in force."""
-        changes = translate.session_changes(self.settings, settings, voice_is_fixed=voice_is_fixed)
+        sessions = translate.session_changes(self.settings, settings, voice_is_fixed=voice_is_fixed)
         self.settings = settings
-        if changes:
-            self.send(e.UpdateSession(changes))
+        for session in sessions:
+            self.send(e.UpdateSession(session))
 
     def give_up(self, reason: Unreachable) -> None:
         """Cut the socket: `receive` ends, and `given_up` says why."""

@@ -92,21 +92,23 @@ def session_settings(call: CallContext, media_format: MediaFormat) -> Body:
     }
 
 
-def session_changes(before: Body, after: Body, *, voice_is_fixed: bool) -> Body:
-    """Return the `session` that leads from one set of settings to another; empty if nothing changes."""
+def session_changes(before: Body, after: Body, *, voice_is_fixed: bool) -> list[Body]:
+    """Return each `session` to send, that leads from one set of settings to another.
+
+    A voice goes alone: the first audio may be on its way already, and a server that refuses the voice because of it
+    refuses everything that stands beside.
+    """
     changes: Body = {}
-    audio: Body = {}
     if before["instructions"] != after["instructions"]:
         changes["instructions"] = after["instructions"]
     transcription = after["audio"]["input"]["transcription"]
     if before["audio"]["input"]["transcription"] != transcription:
-        audio["input"] = {"transcription": transcription}
+        changes["audio"] = {"input": {"transcription": transcription}}
+    sessions = [{"type": "realtime", **changes}] if changes else []
     voice = after["audio"]["output"]["voice"]
     if not voice_is_fixed and before["audio"]["output"]["voice"] != voice:
-        audio["output"] = {"voice": voice}
-    if audio:
-        changes["audio"] = audio
-    return {"type": "realtime", **changes} if changes else {}
+        sessions.append({"type": "realtime", "audio": {"output": {"voice": voice}}})
+    return sessions
 
 
 def reply_instructions(call: CallContext, instructions: str) -> str:

@@ -101,6 +101,39 @@ async def test_only_what_changed_is_configured_and_no_voice_after_the_first_word
         }
 
 
+async def test_a_voice_that_is_refused_since_the_model_already_speaks_takes_nothing_else_with_it() -> None:
+    async with call_under_way() as (client, notes, session, _):
+        await reply(client, session)
+        client.configure(replace(CALL, voice="ash", instructions="Be brief."))  # its first audio is on the way
+        wishes = [await session.next("session.update") for _ in range(2)]
+        await session.error("cannot_update_voice", wishes[1]["event_id"])
+        await session.speak("resp_1", "item_1")
+        await session.finish("resp_1")
+
+        assert (await notes.end()).status == "completed"
+        assert [wish["session"] for wish in wishes] == [
+            {"type": "realtime", "instructions": "Be brief."},
+            {"type": "realtime", "audio": {"output": {"voice": "ash"}}},
+        ]
+        assert notes.of("failed") == notes.of("renewed") == []
+
+
+async def test_no_voice_follows_audio_that_nobody_wanted_any_more() -> None:
+    async with call_under_way() as (client, notes, session, _):
+        await reply(client, session)
+        client.cancel()
+        await session.next("response.cancel")
+        await session.speak("resp_1", "item_1")
+        await session.finish("resp_1", status="cancelled")
+        await notes.end()
+        client.configure(replace(CALL, voice="ash", instructions="Be brief."))
+        await session.next("session.update")
+        await elapse(1)
+
+        assert notes.of("audio") == []
+        assert session.received[-1]["session"] == {"type": "realtime", "instructions": "Be brief."}
+
+
 async def test_an_ordinary_error_leaves_the_session_open() -> None:
     async with call_under_way() as (client, notes, session, _):
         await session.error("unknown_parameter")

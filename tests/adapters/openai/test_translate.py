@@ -116,21 +116,23 @@ def test_formats_are_compared(theirs: dict[str, Any] | None, ours: dict[str, Any
 @pytest.mark.parametrize(
     ("change", "fixed", "told"),
     [
-        ({}, False, {}),
-        ({"instructions": ""}, False, {"type": "realtime", "instructions": ""}),
-        ({"voice": "ash"}, False, {"type": "realtime", "audio": {"output": {"voice": "ash"}}}),
-        ({"voice": "ash"}, True, {}),
+        ({}, False, []),
+        ({"instructions": ""}, False, [{"instructions": ""}]),
+        ({"voice": "ash"}, False, [{"audio": {"output": {"voice": "ash"}}}]),
+        ({"voice": "ash"}, True, []),
         (
             {"language": "fr"},
             True,
-            {
-                "type": "realtime",
-                "audio": {"input": {"transcription": {"model": "gpt-transcribe", "language": "fr"}}},
-            },
+            [{"audio": {"input": {"transcription": {"model": "gpt-transcribe", "language": "fr"}}}}],
+        ),
+        (  # a refused voice takes nothing else with it
+            {"voice": "ash", "instructions": "Be brief."},
+            False,
+            [{"instructions": "Be brief."}, {"audio": {"output": {"voice": "ash"}}}],
         ),
     ],
 )
-def test_only_changes_are_told(change: dict[str, Any], fixed: bool, told: dict[str, Any]) -> None:
+def test_only_changes_are_told(change: dict[str, Any], fixed: bool, told: list[dict[str, Any]]) -> None:
     before = CallContext(bot=BOT)
     after = replace(before, **change)
 
@@ -138,7 +140,7 @@ def test_only_changes_are_told(change: dict[str, Any], fixed: bool, told: dict[s
         translate.session_settings(before, PCMU), translate.session_settings(after, PCMU), voice_is_fixed=fixed
     )
 
-    assert changes == told
+    assert changes == [{"type": "realtime", **each} for each in told]
 
 
 @pytest.mark.parametrize(
