@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from traceback import extract_tb
@@ -95,10 +96,9 @@ class Application:
 
     async def aclose(self) -> None:
         """Write what is left; no task stays. May be called without `start`, and twice."""
-        await self.ownership.aclose()
-        await self.live.aclose()
-        await self.keeping.aclose()
-        await self.here.aclose()
+        async with AsyncExitStack() as closing:  # the last first, and each of them, whatever another one raises
+            for part in (self.here, self.keeping, self.live, self.ownership):
+                closing.push_async_callback(part.aclose)
 
 
 def build(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from secrets import token_hex
 from socket import gethostname
@@ -56,12 +57,11 @@ class Keeping:
 
     async def aclose(self) -> None:
         """Write what is left, and let go of store and bus. May be called without `start`, and twice."""
-        await self.keeper.aclose()
-        self.activity.aclose()
-        await self.relay.aclose()
-        await self.write_behind.aclose()
-        await self.bus.aclose()
-        await self.store.aclose()
+        async with AsyncExitStack() as closing:  # the last first, and each of them, whatever another one raises
+            for part in (self.store, self.bus, self.write_behind, self.relay):
+                closing.push_async_callback(part.aclose)
+            closing.callback(self.activity.aclose)
+            closing.push_async_callback(self.keeper.aclose)
 
     def is_away(self) -> bool:
         """Whether the store does not answer: calls are taken all the same, and none is taken over."""

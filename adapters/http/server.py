@@ -81,5 +81,8 @@ class DrainingServer(uvicorn.Server):
             self._draining = asyncio.create_task(self._drain_then_exit())
 
     async def _drain_then_exit(self) -> None:
-        await self._drain()
+        try:
+            await self._drain()
+        except Exception:  # the boundary of the process: it ends, whatever went wrong before
+            log.exception("drain_failed")
         self.should_exit = True

@@ -10,6 +10,7 @@ import asyncio
 import logging
 
 from adapters.pipeline.contract import Runner
+from adapters.rounds import Rounds
 from adapters.stores.contract import SessionStore, StoreAway
 from adapters.stores.queues import CallGone
 from fsm.context import CallContext
@@ -37,11 +38,11 @@ class Relay(Observer):
         self._store = store
         self._runner = runner
         self._journal = journal
-        self._interval = interval
         self._wanted: set[str] = set()
         self._seen: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._scanning: asyncio.Task[None] | None = None
+        self._rounds = Rounds("post-call relay", self._look, every=interval, at_once=True)
+        self._looked = False
 
     # -- TranscriptPort and Observer -------------------------------------------------------------
 
@@ -59,13 +60,11 @@ class Relay(Observer):
 
     async def start(self) -> None:
         """Begin to look for what was left; returns at once."""
-        self._scanning = asyncio.create_task(self._scan_on(), name="post-call relay")
+        self._rounds.start()
 
     async def aclose(self) -> None:
         """Stop looking, let what runs end within seconds, and close the runner; may be called twice."""
-        if self._scanning is not None:
-            self._scanning.cancel()
-            await asyncio.wait([self._scanning])
+        await self._rounds.aclose()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=_CLOSING)
         await self._runner.aclose()
@@ -77,14 +76,9 @@ class Relay(Observer):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    async def _scan_on(self) -> None:
-        await self._scan(patient=False)
-        while True:
-            await asyncio.sleep(self._interval)
-            await self._scan(patient=True)
-
-    async def _scan(self, *, patient: bool) -> None:
-        """Hand over what was left; if `patient`, only what was there at the last look, too."""
+    async def _look(self) -> None:
+        """Hand over what was left; but for the first time only what was there at the last look, too."""
+        patient, self._looked = self._looked, True
         try:
             found = await self._store.undelivered()
         except StoreAway as error:

@@ -12,6 +12,7 @@ from httpx import AsyncClient
 
 from adapters.bootstrap import build, load_registry, warn_without_key
 from adapters.settings import Settings
+from adapters.stores.contract import StoreAway
 from fsm.errors import ChartError, SettingError
 from handlers import REGISTRY
 from tests.serve import serve
@@ -93,6 +94,28 @@ async def test_application_that_was_started_leaves_no_task_and_may_be_closed_twi
     await application.aclose()
 
     assert asyncio.all_tasks() == before
+
+
+async def test_part_that_cannot_be_closed_keeps_no_other_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken() -> None:
+        raise KeyError("a mistake of ours")
+
+    before = asyncio.all_tasks()
+    application = build(Settings(openai_api_key="k", data_dir=tmp_path))
+    await application.start()
+    with monkeypatch.context() as patched:
+        for part in (application.desk, application.keeping.relay, application.keeping.bus):
+            patched.setattr(part, "aclose", broken)
+        with pytest.raises(KeyError, match="a mistake of ours"):
+            await application.aclose()
+        left = {task.get_name() for task in asyncio.all_tasks() - before}
+
+    with pytest.raises(StoreAway, match="closed"):
+        await application.store.stats()
+    assert left == {"post-call relay"}
+    await application.keeping.relay.aclose()
 
 
 async def test_no_two_nodes_have_one_name(tmp_path: Path) -> None:

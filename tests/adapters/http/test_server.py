@@ -164,3 +164,22 @@ async def test_signal_before_anything_is_served_stops_at_once() -> None:
     server.handle_exit(signal.SIGTERM, None)
 
     assert (server.should_exit, server.force_exit) == (True, True)
+
+
+async def test_drain_that_fails_does_not_keep_the_process(caplog: pytest.LogCaptureFixture) -> None:
+    async def drain() -> None:
+        raise KeyError("a mistake of ours")
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        return None
+
+    listening = asyncio.Event()
+    server = DrainingServer(app, drain=drain, listening=lambda url: listening.set())
+    with bind("127.0.0.1", 0) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await listening.wait()
+        server.handle_exit(signal.SIGTERM, None)
+        await serving
+
+    assert (server.should_exit, server.force_exit) == (True, False)
+    assert "drain_failed" in [line.message for line in caplog.records]
