@@ -36,10 +36,12 @@ class CallQueue:
         waiting: what is queued: (wall time, its step, how the actions of that step ended); no step: it has settled.
         ended_at: when its final step was taken; 0: not yet.
         gone: nothing of it is taken any more.
+        refused: the store has refused something of it for itself, and that was told.
     """
 
     __slots__ = (
-        "call_id", "ended_at", "fence", "gates", "gone", "kept", "kept_seq", "session", "settled", "version", "waiting",
+        "call_id", "ended_at", "fence", "gates", "gone", "kept", "kept_seq", "refused", "session", "settled", "version",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, call_id: str, fence: int = 1, version: int = 0) -> None:
@@ -50,7 +52,7 @@ class CallQueue:
         self.session: Session | None = None
         self.waiting: list[tuple[float, Step | None, list[Effect] | None]] | None = None
         self.ended_at = 0.0
-        self.settled = self.gone = False
+        self.settled = self.gone = self.refused = False
         self.gates: list[tuple[int, asyncio.Future[None]]] | None = None
 
     def put(self, session: Session, at: float, step: Step | None, effects: list[Effect] | None) -> bool:
@@ -107,7 +109,8 @@ def commit_of(queue: CallQueue, session: Session, node: str, facts: Callable[[Se
     """Take what is queued of a call and make a commit of it; its document is that of the step queued last."""
     waiting = queue.waiting or []
     known = facts(session)
-    known = replace(known, ended_at=known.ended_at or queue.ended_at, settled=queue.settled)
+    if queue.ended_at or known.settled != queue.settled:
+        known = replace(known, ended_at=known.ended_at or queue.ended_at, settled=queue.settled)
     closed = bool(queue.ended_at)
     commit = Commit(
         call_id=queue.call_id,

@@ -21,17 +21,11 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool, SSLConn
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    NoScriptError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 from adapters.stores.breaker import Breaker
-from adapters.stores.contract import StoreAway
+from adapters.stores.contract import CallRefused, StoreAway
+from adapters.stores.redis_errors import LOST, as_away, as_refused, is_wrong_setting
 from adapters.stores.redis_scripts import load_scripts
 from fsm.errors import SettingError
 
@@ -41,15 +35,10 @@ log = logging.getLogger(__name__)
 Command: TypeAlias = tuple[Any, ...]
 """Name and arguments: bytes, text or numbers. Of a script: EVALSHA, its sha, the number of keys, the keys …"""
 _AT_ONCE = 32  # exchanges that are under way at most, each on a connection of its own
+_STRIDE = 32  # commands that are sent before others may run; the server works on them meanwhile
 _QUIET = 5.0  # seconds without a message until a server that we listen to is asked whether it is there
-_LOST = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
-"""How an exchange fails. RuntimeError is uvloop's, of a write to a connection that was lost while it was not used."""
 _SHAS = 2  # how often a server may forget its scripts while we load them
 _POLICY = re.compile(r"maxmemory[_-]policy\W+(?:b')?([a-z-]+)")  # of CONFIG GET and of INFO
-_WRONG_SETTING = re.compile(
-    r"WRONGPASS|NOAUTH|NOPERM|Authentication required|invalid (username-)?password|without any password configured"
-    r"|DB index is out of range|invalid DB index"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +125,19 @@ class Link:
 
         Raises:
             StoreAway: one of them was not answered, or refused; each may have been carried out all the same.
+            CallRefused: so was one because of what lies under its keys; the others were carried out.
+        """
+        replies = await self.run_each(commands)
+        for reply in replies:
+            if isinstance(reply, CallRefused):
+                raise reply
+        return replies
+
+    async def run_each(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands at once; the reply to one that is refused because of what lies under its keys is CallRefused.
+
+        Raises:
+            StoreAway: see `run`.
         """
         if not commands:
             return []
@@ -163,7 +165,7 @@ class Link:
                     await connection.read_response()
             yield self._messages(connection)
         except (RedisError, OSError, TimeoutError) as error:
-            raise _away(error) from error
+            raise as_away(error) from error
         finally:
             if connection is not None:
                 await connection.disconnect(nowait=True)
@@ -196,8 +198,8 @@ class Link:
                     key = await anext(found)
             except StopAsyncIteration:
                 return
-            except _LOST as error:
-                raise _away(error) from error
+            except LOST as error:
+                raise as_away(error) from error
             yield key
 
     # -- inside ----------------------------------------------------------------------------------
@@ -211,9 +213,11 @@ class Link:
             await self._load_scripts()
             for index, reply in zip(again, await self._exchange([commands[i] for i in again]), strict=True):
                 replies[index] = reply
-        for reply in replies:
+        for index, reply in enumerate(replies):
             if isinstance(reply, Exception):
-                raise _away(reply) from reply
+                if (refused := as_refused(reply)) is None:
+                    raise as_away(reply) from reply
+                replies[index] = refused
         return replies
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
@@ -227,21 +231,15 @@ class Link:
                 if isinstance(self._client, RedisCluster):
                     return await self._over_nodes(self._client, commands)
                 return await self._over_one(self._client.connection_pool, commands)
-        except _LOST as error:
+        except LOST as error:
             if isinstance(self._client, RedisCluster):
                 await self._client.aclose()  # its view of the nodes may be out of date; it is asked for anew
-            raise _away(error) from error
+            raise as_away(error) from error
 
     async def _over_one(self, pool: ConnectionPool, commands: Sequence[Command]) -> list[Any]:
         connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            packed = [hiredis.pack_command(command) for command in commands]  # the client's own takes twice as long
-            try:
-                await connection.send_packed_command(packed)
-            except RuntimeError:  # uvloop's: it was lost while nobody used it, and nothing has been sent
-                await connection.disconnect(nowait=True)
-                await connection.connect()  # type: ignore[no-untyped-call]
-                await connection.send_packed_command(packed)
+            await _send(connection, commands)
             return [await _reply(connection) for _ in commands]
         except BaseException:
             await connection.disconnect(nowait=True)
@@ -259,7 +257,7 @@ class Link:
         loads = [("SCRIPT", "LOAD", script.source) for script in self.scripts.values()]
         for reply in await self._on_each(*loads):
             if isinstance(reply, Exception):
-                raise _away(reply) from reply
+                raise as_away(reply) from reply
 
     async def _on_each(self, *commands: Command) -> list[Any]:
         """Run commands on every primary, or on the one server there is; return replies, errors among them."""
@@ -271,9 +269,9 @@ class Link:
                 await client.initialize()
                 asked = (_of_node(client, node, command) for node in client.get_primaries() for command in commands)
                 return await asyncio.gather(*asked)
-        except _LOST as error:
+        except LOST as error:
             await client.aclose()
-            raise _away(error) from error
+            raise as_away(error) from error
 
     # -- first contact ---------------------------------------------------------------------------
 
@@ -299,7 +297,7 @@ class Link:
             await self._load_scripts()
         except StoreAway as away:
             cause = away.__cause__
-            if isinstance(cause, AuthenticationError | NoPermissionError) or _WRONG_SETTING.search(str(cause)):
+            if is_wrong_setting(cause):
                 raise SettingError(f"REDIS_URL, REDIS_PASSWORD, REDIS_DB: Redis does not let us in: {cause}") from cause
             raise
         for reply in said:
@@ -310,6 +308,23 @@ class Link:
                     "and calls would be lost; set maxmemory-policy to noeviction, or use another Redis"
                 )
         self._is_checked = True
+
+
+async def _send(connection: AbstractConnection, commands: Sequence[Command]) -> None:
+    """Send some commands after the other: a batch of documents in one go would hold up the calls of this process."""
+    for first in range(0, len(commands), _STRIDE):
+        # the client's own packing takes twice as long
+        packed = [hiredis.pack_command(command) for command in commands[first : first + _STRIDE]]
+        try:
+            await connection.send_packed_command(packed)
+        except RuntimeError:  # uvloop's: it was lost while nobody used it, and nothing has been sent
+            if first:
+                raise
+            await connection.disconnect(nowait=True)
+            await connection.connect()  # type: ignore[no-untyped-call]
+            await connection.send_packed_command(packed)
+        if len(commands) > _STRIDE:
+            await asyncio.sleep(0)
 
 
 async def _reply(connection: AbstractConnection) -> Any:
@@ -336,12 +351,6 @@ def _to_repeat(commands: Sequence[Command], replies: Sequence[Any]) -> list[int]
             found.append(index)
             keys.add(key)
     return found
-
-
-def _away(error: BaseException) -> StoreAway:
-    """Return what a failure means to whoever asked; it tells neither keys nor values."""
-    what = str(error) or "no answer in time"
-    return StoreAway(f"redis: {type(error).__name__}: {what[:200]}")
 
 
 def _client(target: Target) -> Redis | RedisCluster:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio.connection import AbstractConnection
 
 from adapters.settings import Settings
 from adapters.stores.breaker import Breaker
@@ -90,6 +91,26 @@ async def test_redis_that_cannot_be_reached_is_away_and_no_error(tmp_path: Path)
         assert (await committed(store)).verdict == "applied"
         assert not store.away
     await store.aclose()
+
+
+async def test_a_large_batch_is_sent_in_parts_and_answered_in_order(
+    redis_alone: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    send = AbstractConnection.send_packed_command
+
+    async def noted(self: AbstractConnection, command: Any, *rest: Any, **more: Any) -> None:
+        sent.append(len(command))
+        await send(self, command, *rest, **more)
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", noted)
+    link = Link(Target(url=redis_alone.url), keeps=False)
+
+    replies = await link.run([("ECHO", number) for number in range(100)])
+
+    assert replies == [b"%d" % number for number in range(100)]
+    assert sent[-4:] == [32, 32, 32, 4]
+    await link.aclose()
 
 
 async def test_password_is_taken_from_its_setting_or_the_url(tmp_path: Path) -> None:
@@ -192,6 +213,20 @@ async def test_keys_are_those_that_people_know(redis_alone: RedisServer) -> None
             b"1-1",
             b"1-2",
         ]
+
+
+async def test_keys_and_how_long_they_last_are_those_of_the_settings(redis_alone: RedisServer) -> None:
+    redis_alone.call("FLUSHALL")
+    store = redis_store(Settings(redis_url=redis_alone.url, session_prefix="shop:", session_ttl=100.0, retention=500.0))
+    await store.start()
+
+    await committed(store, "CA1")
+    await committed(store, "CA2", head=an_ended_head(ended_at=NOON))
+
+    assert 90 < redis_alone.call("TTL", "shop:CA1") <= 100
+    assert 400 < redis_alone.call("TTL", "shop:CA2") <= 500
+    assert redis_alone.call("EXISTS", "{shop:CA1}:log", "call_session:CA1") == 1
+    await store.aclose()
 
 
 async def test_renewal_renews_the_document_too(redis_alone: RedisServer) -> None:
