@@ -27,7 +27,7 @@ from fsm.step import Step
 from fsm.stored import StoredCall
 from fsm.triggers import CallEnded, CallLost, CallOverLimit, CallResumed, CallStarted, SessionConfigured, Trigger, Usage
 
-__all__ = ["Choose", "Outside", "Switchboard"]
+__all__ = ["Choose", "ClaimJob", "Outside", "Switchboard"]
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class Switchboard(Observer):
         if entry.connected:
             session.post(_again(leg, started, proof=True))
         else:
-            self._configure(session, started.parameters)
+            self._configure(session, started.parameters, called="" if session.context.called else started.called)
             session.post(started)
         entry.connected = True
         return events
@@ -190,7 +190,7 @@ class Switchboard(Observer):
         if kept.context.answered:
             session.post(_again(leg, started, proof=proof))
         else:
-            self._configure(session, started.parameters)
+            self._configure(session, started.parameters, called="" if session.context.called else started.called)
             session.post(started)
         return session, events
 
@@ -282,13 +282,13 @@ class Switchboard(Observer):
             lambda session, slot: self._ports(session, slot, settings),
             admitted=admitted,
         )
-        self._configure(session, EMPTY)
+        self._configure(session, EMPTY, called=called)  # what waits for its number later is for the next call to it
         return session
 
-    def _configure(self, session: Session, parameters: Mapping[str, str]) -> None:
+    def _configure(self, session: Session, parameters: Mapping[str, str], *, called: str = "") -> None:
         """Tell a call what a front wants of it, before it starts: then the model's session begins with it."""
         call = session.context
-        job = self._outside.claim_job(call.call_id, called=call.called, parameters=parameters)
+        job = self._outside.claim_job(call.call_id, called=called, parameters=parameters)
         if job is not None:
             session.post(job)
 

@@ -9,7 +9,7 @@ from typing import Any
 from adapters.carriers.contract import LegEvents
 from adapters.media.clips import Clips
 from adapters.sts.contract import StsEvents
-from adapters.switchboard import Outside, Switchboard
+from adapters.switchboard import ClaimJob, Outside, Switchboard
 from fsm.clock import LoopClock
 from fsm.compile import Machine, compile_chart
 from fsm.context import BotSettings
@@ -45,6 +45,7 @@ class Exchange(Observer):
     bot: BotSettings = field(default_factory=lambda: BotSettings(idle_after=0.0))
     max_calls: int = 10
     price: float = 0.0
+    claim_job: ClaimJob = lambda call_id, *, called="", parameters=None: None
     clients: list[FakeClient] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     over: list[str] = field(default_factory=list)
@@ -64,6 +65,7 @@ class Exchange(Observer):
                 transcripts=FakeTranscripts(did),
                 fronts=FakeFronts(did),
                 cost=lambda usage: usage.input_tokens * self.price,
+                claim_job=self.claim_job,
             ),
             observers=(self,),
             max_calls=self.max_calls,
