@@ -82,7 +82,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         SettingError: a value cannot be used; the message names the variable and says what it may be.
     """
     read = _Reader(environ)
-    return Settings(
+    settings = Settings(
         host=read("CALLCHART_HOST", "127.0.0.1", str),
         port=read("CALLCHART_PORT", read("PORT", 8080, _port), _port),
         public_url=read("CALLCHART_PUBLIC_URL", "", _http_url),
@@ -120,6 +120,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         openai_url=read("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime", _socket_url),
         openai_model=read("OPENAI_REALTIME_MODEL", "gpt-realtime-2.1", str),
     )
+    if settings.store == "redis" and settings.session_ttl < settings.lease:
+        raise SettingError(
+            f"SESSION_TTL: {settings.session_ttl:g}s is less than CALLCHART_LEASE ({settings.lease:g}s): the documents "
+            "of live calls would be gone before they are renewed; use more"
+        )
+    return settings
 
 
 class _Reader:

@@ -204,3 +204,11 @@ def test_value_that_cannot_be_used_is_named_with_what_it_may_be(name: str, text:
     assert str(refused.value).startswith(f"{name}: ")
     assert repr(text) in str(refused.value)
     assert says in str(refused.value)
+
+
+def test_documents_in_redis_outlive_the_time_between_two_renewals() -> None:
+    with pytest.raises(SettingError, match=r"SESSION_TTL: 10s is less than CALLCHART_LEASE \(15s\)"):
+        read_settings({"CALLCHART_STORE": "redis", "SESSION_TTL": "10"})
+
+    assert read_settings({"CALLCHART_STORE": "redis", "SESSION_TTL": "15"}).session_ttl == 15.0
+    assert read_settings({"SESSION_TTL": "10"}).session_ttl == 10.0

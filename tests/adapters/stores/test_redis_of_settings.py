@@ -1,0 +1,26 @@
+"""A store in Redis as the settings name it."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.settings import Settings
+from adapters.stores.redis import redis_store
+from tests.adapters.stores.bench import NOON, an_ended_head, committed
+from tests.redis_server import RedisServer
+
+pytestmark = pytest.mark.real_time
+
+
+async def test_keys_and_how_long_they_last_are_those_of_the_settings(redis_alone: RedisServer) -> None:
+    redis_alone.call("FLUSHALL")
+    store = redis_store(Settings(redis_url=redis_alone.url, session_prefix="shop:", session_ttl=100.0, retention=500.0))
+    await store.start()
+
+    await committed(store, "CA1")
+    await committed(store, "CA2", head=an_ended_head(ended_at=NOON))
+
+    assert 90 < redis_alone.call("TTL", "shop:CA1") <= 100
+    assert 400 < redis_alone.call("TTL", "shop:CA2") <= 500
+    assert redis_alone.call("EXISTS", "{shop:CA1}:log", "call_session:CA1") == 1
+    await store.aclose()
