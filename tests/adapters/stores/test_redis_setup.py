@@ -215,20 +215,6 @@ async def test_keys_are_those_that_people_know(redis_alone: RedisServer) -> None
         ]
 
 
-async def test_keys_and_how_long_they_last_are_those_of_the_settings(redis_alone: RedisServer) -> None:
-    redis_alone.call("FLUSHALL")
-    store = redis_store(Settings(redis_url=redis_alone.url, session_prefix="shop:", session_ttl=100.0, retention=500.0))
-    await store.start()
-
-    await committed(store, "CA1")
-    await committed(store, "CA2", head=an_ended_head(ended_at=NOON))
-
-    assert 90 < redis_alone.call("TTL", "shop:CA1") <= 100
-    assert 400 < redis_alone.call("TTL", "shop:CA2") <= 500
-    assert redis_alone.call("EXISTS", "{shop:CA1}:log", "call_session:CA1") == 1
-    await store.aclose()
-
-
 async def test_renewal_renews_the_document_too(redis_alone: RedisServer) -> None:
     redis_alone.call("FLUSHALL")
     async with a_store(redis_alone, session_ttl=100) as store:
