@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from adapters.rounds import Rounds
-from adapters.stores.contract import Claim, SessionStore, StoreAway
+from adapters.stores.contract import CallRefused, Claim, SessionStore, StoreAway
 from fsm.observe import Observer
 from fsm.session import Session
 
@@ -92,6 +92,8 @@ class Keeper(Observer):
         except TimeoutError:
             self._note_away(f"no answer in {within:g} s")
             raise StoreAway(f"the store did not answer in {within:g} s") from None
+        except CallRefused:
+            raise  # it is there, and serves other calls
         except StoreAway as away:
             self._note_away(str(away))
             raise
@@ -190,9 +192,10 @@ class Keeper(Observer):
                     if self.fence(call_id) == fences[call_id]:
                         self.give_up(call_id)
             for call_id in list(self._settling):
-                kept = await self.ask(self._store.get(call_id))
-                if kept is None or kept.head.settled:
-                    self._settling.pop(call_id, None)
+                with suppress(CallRefused):
+                    kept = await self.ask(self._store.get(call_id))
+                    if kept is None or kept.head.settled:
+                        self._settling.pop(call_id, None)
 
     def _note_away(self, why: str) -> None:
         if not self.store_away:

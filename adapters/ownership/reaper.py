@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from adapters.ownership.keeper import Keeper
 from adapters.rounds import Rounds
-from adapters.stores.contract import Kept, SessionStore, StoreAway
+from adapters.stores.contract import CallRefused, Kept, SessionStore, StoreAway
 from fsm.clock import Clock
 
 __all__ = ["Reaper"]
@@ -79,6 +79,8 @@ class Reaper:
         try:
             if await self._recover(kept.call_id):
                 log.warning("call_recovered", extra={"call_id": kept.call_id, "owner": kept.owner})
+        except CallRefused as refused:
+            log.error("orphan_not_recovered", extra={"call_id": kept.call_id, "why": str(refused)})  # noqa: TRY400  # as said
         except StoreAway:
             raise
         except Exception:  # one call, whatever stands in its document, must not keep the others open

@@ -219,7 +219,7 @@ async def _restored(store: SessionStore, call: _SavedCall) -> Literal["restored"
         return "newer"
     owner = call.owner or _NOBODY
     outcomes = await store.commit(_commits(call, owner))
-    if any(outcome.verdict in ("fenced", "gap") for outcome in outcomes):
+    if any(outcome.verdict in ("fenced", "gap", "refused") for outcome in outcomes):
         return "newer"  # somebody has taken it meanwhile
     await store.release(owner, call.call_id, call.fence)
     return "restored"

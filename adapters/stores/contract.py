@@ -19,17 +19,21 @@ from typing import Literal, NamedTuple, Protocol
 from fsm.errors import CallchartError
 
 __all__ = [
-    "Claim", "Commit", "Entry", "Head", "Kept", "Outcome", "Page", "Refused", "SessionStore", "Status", "StoreAway",
-    "StoreCounts", "Verdict",
+    "CallRefused", "Claim", "Commit", "Entry", "Head", "Kept", "Outcome", "Page", "Refused", "SessionStore", "Status",
+    "StoreAway", "StoreCounts", "Verdict",
 ]  # fmt: skip
 
 Status = Literal["initiated", "active", "ended", "error"]
-Verdict = Literal["applied", "repeated", "fenced", "gap"]
+Verdict = Literal["applied", "repeated", "fenced", "gap", "refused"]
 Refused = Literal["", "owned", "ended", "full"]
 
 
 class StoreAway(CallchartError):
     """The store cannot be reached, or does not answer in time. What was asked may have been done all the same."""
+
+
+class CallRefused(StoreAway):
+    """The store is there, and cannot do this for this call: what it has under the call's name is not ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,8 @@ class Outcome(NamedTuple):
 
     `applied`; `repeated`: all of it was there already (a part that was there is skipped, and the rest applied);
     `fenced`: somebody has a higher fence, nothing was written; `gap`: the log ends before `first - 1`, nothing was
-    written. `version` and `fence` are the store's, afterwards.
+    written; `refused`: this call cannot be written here, now or later, and other calls can. `version` and `fence` are
+    the store's, afterwards.
     """
 
     verdict: Verdict
@@ -174,7 +179,11 @@ class StoreCounts:
 
 
 class SessionStore(Protocol):
-    """Keeps calls. Every method raises `StoreAway` if the store cannot be reached."""
+    """Keeps calls. Every method raises `StoreAway` if the store cannot be reached.
+
+    A call that the store cannot read or write for what lies under its name does not keep others from it: `commit`
+    says `refused`, what is about that call alone raises `CallRefused`, and what is about many leaves it out.
+    """
 
     async def start(self) -> None:
         """Make ready to serve.

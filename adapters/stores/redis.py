@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.settings import Settings
 from adapters.stores import redis_layout as layout
-from adapters.stores.contract import Claim, Commit, Entry, Kept, Outcome, Page, StoreCounts
+from adapters.stores.contract import CallRefused, Claim, Commit, Entry, Kept, Outcome, Page, StoreCounts
 from adapters.stores.redis_layout import Layout, commit_args, read_entry, read_kept
 from adapters.stores.rules import read_cursor, write_cursor
 from fsm.errors import SettingError
@@ -108,9 +108,9 @@ class RedisStore:
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         if self._split:
             await self._expect(commit.call_id for commit in commits if _moves(commit))
-        replies = await self._link.run([self._commit(commit) for commit in commits])
-        await self._place([reply[3] for reply in replies])
-        return [Outcome(verdict.decode(), int(version), int(fence)) for verdict, version, fence, _ in replies]
+        replies = await self._link.run_each([self._commit(commit) for commit in commits])
+        await self._place(reply[3] for reply in replies if not isinstance(reply, CallRefused))
+        return [_outcome(reply) for reply in replies]
 
     def _commit(self, commit: Commit) -> Command:
         keys = self._keys(commit.call_id) if _moves(commit) else self._layout.keys(commit.call_id)
@@ -129,11 +129,12 @@ class RedisStore:
         return Claim(refused.decode(), int(fence), before.decode(), read_kept(call_id, kept))
 
     async def renew(self, owner: str, fences: Collection[tuple[str, int]], *, lease: float) -> list[str]:
-        replies = await self._link.run(
+        replies = await self._link.run_each(
             [self._script("renew", call_id, owner, fence, _ms(lease), self._ttl) for call_id, fence in fences]
         )
-        await self._place([moved for _, moved in replies])
-        return [call_id for (call_id, _), (ours, _) in zip(fences, replies, strict=True) if not ours]
+        told = [(one[0], *reply) for one, reply in zip(fences, replies, strict=True) if type(reply) is not CallRefused]
+        await self._place(moved for _, _, moved in told)
+        return [call_id for call_id, ours, _ in told if not ours]
 
     async def release(self, owner: str, call_id: str, fence: int) -> None:
         await self._place(await self._change("release", call_id, owner, fence))
@@ -155,9 +156,12 @@ class RedisStore:
         """Forget what Redis has not let go by itself, and set the indices right."""
         count = 0
         while due := await self._due(layout.DONE):
-            replies = await self._link.run([self._script("forget", call_id, b"expired") for call_id in due])
-            await self._place([moved for _, moved in replies])
+            answers = await self._link.run_each([self._script("forget", call_id, b"expired") for call_id in due])
+            replies = [reply for reply in answers if not isinstance(reply, CallRefused)]
+            await self._place(moved for _, moved in replies)
             count += sum(gone for gone, _ in replies)
+            if not replies:  # nobody can forget these, and they would be due again at once
+                break
         await self._look_for_calls()
         return count
 
@@ -240,18 +244,21 @@ class RedisStore:
     async def _all(self, ids: Iterable[str], *, documents: bool = False, correct: bool = False) -> list[Kept]:
         """Return those of these calls that are kept; indices that know more are corrected."""
         asked = list(ids)
-        replies = await self._link.run([self._kept(call_id, documents) for call_id in asked])
-        found = [read_kept(call_id, said) for call_id, (said,) in zip(asked, replies, strict=True)]
-        await self._correct(
-            call_id
-            for call_id, kept in zip(asked, found, strict=True)
-            if kept is None or (correct and kept.lease_left > 0)
-        )
-        return [kept for kept in found if kept is not None]
+        replies = await self._link.run_each([self._kept(call_id, documents) for call_id in asked])
+        found = [
+            (call_id, read_kept(call_id, reply[0]))
+            for call_id, reply in zip(asked, replies, strict=True)
+            if not isinstance(reply, CallRefused)
+        ]
+        await self._correct(call_id for call_id, kept in found if kept is None or (correct and kept.lease_left > 0))
+        return [kept for _, kept in found if kept is not None]
 
     async def _with_documents(self, found: list[Kept]) -> list[Kept]:
-        replies = await self._link.run([("GET", self._layout.keys(kept.call_id)[0]) for kept in found])
-        return [kept._replace(document=document) for kept, document in zip(found, replies, strict=True)]
+        replies = await self._link.run_each([("GET", self._layout.keys(kept.call_id)[0]) for kept in found])
+        return [
+            kept._replace(document=None if isinstance(document, CallRefused) else document)
+            for kept, document in zip(found, replies, strict=True)
+        ]
 
     # -- indices ---------------------------------------------------------------------------------
 
@@ -267,8 +274,8 @@ class RedisStore:
             await self._link.run([("ZADD", self._layout.indices[layout.OWED], "NX", *expected)])
 
     async def _correct(self, ids: Iterable[str]) -> None:
-        replies = await self._link.run([self._script("note", call_id) for call_id in ids])
-        await self._place([moved for (moved,) in replies])
+        replies = await self._link.run_each([self._script("note", call_id) for call_id in ids])
+        await self._place(reply[0] for reply in replies if not isinstance(reply, CallRefused))
 
     async def _range(self, index: int) -> list[str]:
         (ids,) = await self._link.run([("ZRANGE", self._layout.indices[index], 0, -1)])
@@ -300,6 +307,13 @@ class RedisStore:
         await self._correct(batch)
         await self._link.run([("SET", self._layout.marker, "1")])
         self._has_looked = True
+
+
+def _outcome(reply: Any) -> Outcome:
+    if isinstance(reply, CallRefused):
+        return Outcome("refused", 0, 0)
+    verdict, version, fence, _ = reply
+    return Outcome(verdict.decode(), int(version), int(fence))
 
 
 def _moves(commit: Commit) -> bool:

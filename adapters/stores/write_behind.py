@@ -50,7 +50,8 @@ class WriteBehind(Journal):
         batch: calls that are sent to the store at once.
 
     Attributes:
-        refused: entries that came too late: another node has their calls.
+        refused: entries that came too late, as another node has their calls, or that the store cannot take for what it
+            has under the name of their call. The spool keeps them apart, for people.
     """
 
     def __init__(
@@ -276,11 +277,14 @@ class WriteBehind(Journal):
             return await self._to_spool(batch)
         self._backlog.acknowledge(batch)
         for sent, outcome in zip(batch, outcomes, strict=True):
-            if outcome.verdict != "fenced":
+            if outcome.verdict not in ("fenced", "refused"):
                 self._acknowledge(sent)
         for sent, outcome in zip(batch, outcomes, strict=True):
             if outcome.verdict == "fenced":
                 await self._fenced(sent)
+            elif outcome.verdict == "refused":
+                await self._put_by(sent.commit)
+                self._acknowledge(sent)
         return None
 
     async def _to_spool(self, batch: Sequence[Sent]) -> None:
@@ -298,12 +302,15 @@ class WriteBehind(Journal):
             outcomes = await self._reach.commit(commits)
         except StoreAway:
             return
-        refused = {c.call_id for c, outcome in zip(commits, outcomes, strict=True) if outcome.verdict == "fenced"}
+        verdicts = {(c.call_id, outcome.verdict) for c, outcome in zip(commits, outcomes, strict=True)}
         for call in held:
             call_id = call[0].call_id
-            if call_id in refused:
+            if (call_id, "fenced") in verdicts:
                 for commit in call:
                     await self._set_aside(commit)
+            elif (call_id, "refused") in verdicts:
+                for commit in call:
+                    await self._put_by(commit)
             await spool.replayed(call_id)
         self._tell_replayed()
 
@@ -317,17 +324,25 @@ class WriteBehind(Journal):
         if queue.settled and queue.waiting is None and self._queues.get(queue.call_id) is queue:
             del self._queues[queue.call_id]
 
-    # -- calls that another node has -------------------------------------------------------------
+    # -- what the store does not take ------------------------------------------------------------
+
+    async def _put_by(self, commit: Commit) -> None:
+        """Keep what the store refuses for this call alone; the call goes on, and so do the commits of the others."""
+        self.refused += len(commit.entries)
+        queue = self._queues.get(commit.call_id)
+        if queue is None or not queue.refused:
+            kept = self._spool is not None
+            told = {"call_id": commit.call_id, "kept": kept, "why": "the store has something else under its name"}
+            log.error("call_not_kept", extra=told)
+        if queue is not None:
+            queue.refused = True
+        await self._put_aside(commit)
 
     async def _fenced(self, sent: Sent) -> None:
         rest = self._backlog.rest(sent.queue)
         self._lose(sent.queue)
         for late in (sent.commit, rest) if rest is not None else (sent.commit,):
-            try:
-                await self._set_aside(late)
-            except StoreAway as error:  # its call is another node's: there is nobody to keep it for
-                told = {"cause": str(error), "call_id": late.call_id, "entries": len(late.entries)}
-                log.error("commits_lost", extra=told)  # noqa: TRY400  # what was raised says no more
+            await self._set_aside(late)
 
     def _lose(self, queue: CallQueue) -> None:
         """Another node has the call of this queue."""
@@ -346,8 +361,16 @@ class WriteBehind(Journal):
         queue = self._queues.get(commit.call_id)
         if queue is not None and queue.fence <= commit.fence:
             self._lose(queue)
-        if self._spool is not None:
+        await self._put_aside(commit)
+
+    async def _put_aside(self, commit: Commit) -> None:
+        if self._spool is None:
+            return
+        try:
             await self._spool.put_aside(commit)
+        except StoreAway as error:  # the disk does not take it, and no store ever will
+            told = {"cause": str(error), "call_id": commit.call_id, "entries": len(commit.entries)}
+            log.error("commits_lost", extra=told)  # noqa: TRY400  # what was raised says no more
 
     # -- the end ---------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class FaultyStore(MemoryStore):
 
     Attributes:
         batches: the commits that were asked for.
+        refuses: ids of calls that it never takes.
     """
 
     def __init__(self) -> None:
@@ -64,6 +65,7 @@ class FaultyStore(MemoryStore):
         self.faults: list[str] = []
         self.always = ""
         self.batches: list[list[Commit]] = []
+        self.refuses: set[str] = set()
 
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         fault = self.faults.pop(0) if self.faults else self.always
@@ -79,10 +81,10 @@ class FaultyStore(MemoryStore):
                 await asyncio.sleep(1)
             case _:
                 pass
-        outcomes = await super().commit(commits)
+        taken = iter(await super().commit([commit for commit in commits if commit.call_id not in self.refuses]))
         if fault == "lost":
             raise StoreAway("no reply")
-        return outcomes
+        return [Outcome("refused", 0, 0) if commit.call_id in self.refuses else next(taken) for commit in commits]
 
 
 def a_call_on(

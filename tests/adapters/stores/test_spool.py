@@ -179,6 +179,47 @@ async def test_what_is_set_aside_twice_is_all_kept() -> None:
     assert spool.set_aside == 0
 
 
+async def test_call_that_the_store_refuses_goes_on_and_is_set_aside_and_others_are_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, spool = FaultyStore(), a_spool()
+    store.refuses = {"CA1"}
+    async with writing(store, spool) as journal:
+        refused, other = a_call_on(journal, "CA1"), a_call_on(journal, "CA2")
+        await journal.durable("CA1", refused.snapshot.seq)
+        for session in (refused, other):
+            session.post(UserSpeaking())
+        await journal.flushed()
+        away = journal.away
+        for session in (refused, other):
+            session.post(END)
+            await session.wait_settled()
+        await journal.flushed()
+
+    assert not away
+    assert (refused.closed, refused.given_up) == (True, False)
+    assert [record.get("event") for record in await records(store, "CA2")].count("call.ended") == 1
+    assert await versions(store, "CA1") == []
+    assert await versions(spool._aside, "CA1") == list(range(1, journal.refused + 1))
+    assert (len(spool), spool.set_aside) == (0, 1)
+    assert [r.__dict__["call_id"] for r in caplog.records if r.msg == "call_not_kept"] == ["CA1"]
+
+
+async def test_spooled_call_that_the_store_refuses_keeps_no_other_in_the_spool(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, spool = FaultyStore(), a_spool()
+    store.refuses = {"bad"}
+    await spool.put([a_commit("bad", 1, "a", "b"), a_commit("good", 1, "a")])
+    async with writing(store, spool) as journal:
+        await journal.replayed()
+
+    assert await versions(store, "good") == [1]
+    assert await versions(spool._aside, "bad") == [1, 2]
+    assert len(spool) == 0
+    assert [record.msg for record in caplog.records if record.levelno >= logging.ERROR] == ["call_not_kept"]
+
+
 async def test_disk_that_takes_nothing_leaves_commits_in_memory_until_somebody_does(tmp_path: Path) -> None:
     store, disk = FaultyStore(), FaultyStore()
     store.always = disk.always = "away"
