@@ -4,6 +4,9 @@ The `action` URL of our `<Connect>` is where a call goes when its stream has end
 hang up, transfer, and get a call back whose socket broke. Twilio repeats a webhook whose answer it missed: every
 answer here may be asked for twice.
 
+The address of the voice webhook may carry `?front_token=…`, which Twilio signs with it: whoever places a call with this
+address names the browser front that waits for it (`live/fronts.py`). It goes on as a parameter of the stream.
+
 Sources: Twilio, TwiML Voice: `<Connect>` and `<Stream>`; Call status callbacks; PROTOCOLS 1.1, 1.5, 1.6.
 """
 
@@ -37,6 +40,8 @@ STATUS_PATH = "/twilio/status"
 _MAX_BODY = 65_536
 _MAX_FIELDS = 200
 _CALL_SID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_FRONT_TOKEN = "front_token"
+_SUITABLE_TOKEN = re.compile(r"[A-Za-z0-9._~:@=/-]{16,128}")
 _log = logging.getLogger(__name__)
 
 Fields: TypeAlias = Mapping[str, str]
@@ -85,7 +90,7 @@ class _Webhooks:
                 return _twiml(twiml.hang_up())
             case "welcome":
                 self._calls.see(call_id, caller=caller, called=called)
-                return self._connect(call_id, base, caller, called)
+                return self._connect(call_id, base, caller, called, **{_FRONT_TOKEN: fields[_FRONT_TOKEN]})
 
     async def after_stream(self, call_id: str, fields: Fields, base: str) -> Response:
         """The stream of a call has ended: what now?"""
@@ -148,7 +153,7 @@ class _Webhooks:
         base = base_url(self._config, request)
         if base is None:
             raise _RefusedError(400, "The request names no host.")
-        return call_id, fields, base
+        return call_id, {**fields, _FRONT_TOKEN: _front_token(call_id, request.query)}, base
 
 
 def routes(config: TwilioConfig, desk: CallDesk, calls: TwilioCalls) -> list[Route]:
@@ -172,6 +177,15 @@ async def _fields(http: HttpRequest, request: Request) -> tuple[dict[str, str], 
         return _json_fields(body), body
     pairs = _pairs(body)
     return dict(pairs), pairs
+
+
+def _front_token(call_id: str, query: str) -> str:
+    """Return the token of the front that waits for this call; a call is not refused because of one that is none."""
+    shown = dict(_pairs(query)).get(_FRONT_TOKEN, "")
+    if not shown or _SUITABLE_TOKEN.fullmatch(shown):
+        return shown
+    _log.warning("front_token_unsuitable", extra={"carrier": CARRIER, "call_id": call_id, "length": len(shown)})
+    return ""
 
 
 async def _body(http: HttpRequest) -> str:
