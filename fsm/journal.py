@@ -29,8 +29,11 @@ __all__ = ["Replayed", "begun_as", "effects_record", "replay", "step_record", "t
 
 
 def trigger_data(trigger: Trigger) -> dict[str, Any]:
-    """Return the fields of `trigger` as JSON-able values, without its name."""
-    data: dict[str, Any] = _adapter(type(trigger)).dump_python(trigger, mode="json")
+    """Return the fields of `trigger` as JSON-able values, without its name.
+
+    One of another type than it is declared to be is taken as it is: the library's warning would quote what was said.
+    """
+    data: dict[str, Any] = _adapter(type(trigger)).dump_python(trigger, mode="json", warnings=False)
     data.pop("name", None)
     return data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from fsm.triggers import (
     TRIGGERS,
     ActionFailed,
     After,
+    AgentSaid,
     CallEnded,
     HeardReply,
     InvokeDone,
@@ -54,6 +56,19 @@ def test_triggers_with_parts_survive_json(trigger: Trigger) -> None:
     data = json.loads(json.dumps(trigger_data(trigger)))
 
     assert trigger_from(trigger.name, data, REGISTRY) == trigger
+
+
+def test_what_a_handler_of_yours_says_in_another_type_is_kept_and_quoted_in_no_warning(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    said: Any = {"text": "xylophone marmalade"}
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        kept = trigger_data(AgentSaid(text=said))
+
+    assert kept["text"] == said
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 @pytest.mark.parametrize(

@@ -24,3 +24,16 @@ async def test_keys_and_how_long_they_last_are_those_of_the_settings(redis_alone
     assert 400 < redis_alone.call("TTL", "shop:CA2") <= 500
     assert redis_alone.call("EXISTS", "{shop:CA1}:log", "call_session:CA1") == 1
     await store.aclose()
+
+
+async def test_document_of_a_call_whose_work_waits_is_kept_as_long_as_any_that_has_ended(
+    redis_alone: RedisServer,
+) -> None:
+    redis_alone.call("FLUSHALL")
+    store = redis_store(Settings(redis_url=redis_alone.url, session_ttl=100.0, retention=500.0))
+    await store.start()
+
+    await committed(store, head=an_ended_head(ended_at=NOON, handed_over=False, settled=False))
+
+    assert 400 < redis_alone.call("TTL", "call_session:CA1") <= 500
+    await store.aclose()
