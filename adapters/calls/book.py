@@ -133,8 +133,15 @@ class CallBook(Counting):
     async def find(
         self, *, live: bool | None = None, state: str = "", q: str = "", cursor: str = "", limit: int = 50
     ) -> CallsPage:
-        page = await self._shelf.page(live=live, state=state, q=q, cursor=cursor, limit=limit)
         wanted = _Wanted(live, state, q)
+        try:
+            page = await self._shelf.page(live=live, state=state, q=q, cursor=cursor, limit=limit)
+        except Unreachable:
+            if cursor:
+                raise
+            return CallsPage(
+                [call for call in self._here.documents() if wanted.has(call)][:limit], None, complete=False
+            )
         known = {kept.call_id for kept in page.calls}
         shown = [] if cursor else self._newborn(known, page.calls[-1] if page.next_cursor else None)
         for kept in page.calls:
@@ -221,12 +228,15 @@ class CallBook(Counting):
 
     async def reset(self, *, wait: bool = False) -> int:
         self._on_reset()
-        ending = self._here.reset(wait=wait)
-        kept = [call for call in await self._shelf.live() if not self._here.has(call.call_id)]
+        try:
+            kept = [call for call in await self._shelf.live() if not self._here.has(call.call_id)]
+        except Unreachable as away:
+            count = await self._here.reset(wait=False)
+            raise Unreachable(f"{away}; {count} calls of this node are ending, those of others are not") from away
         others = {call.owner for call in kept if self._is_served(call)}
         dead = [call.call_id for call in kept if not self._is_served(call) and call.lease_left <= 0]
         asked = [self._nodes.ask(node, "reset", within=_ENDING_S, wait=wait) for node in others]
-        ended = await asyncio.gather(ending, *asked, *map(self.end, dead), return_exceptions=True)
+        ended = await asyncio.gather(self._here.reset(wait=wait), *asked, *map(self.end, dead), return_exceptions=True)
         for problem in ended:
             if isinstance(problem, NodeAway):
                 raise Unreachable(f"not every node answers: {problem}; try again") from problem

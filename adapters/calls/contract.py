@@ -82,25 +82,38 @@ class Created(NamedTuple):
 
 
 class CallsPage(NamedTuple):
-    """Documents (see `fsm/document.py`), newest first."""
+    """Calls, newest first.
+
+    Attributes:
+        complete: False: the store does not answer, and these are the calls of the node that was asked, no others.
+    """
 
     calls: list[dict[str, Any]]
     next_cursor: str | None
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Calls that are not over, of all nodes. Durations in seconds."""
+    """Calls that are not over, of all nodes. Durations in seconds.
+
+    Attributes:
+        complete: as that of `CallsPage`.
+    """
 
     active_sessions: int
     total_audio_duration: float
     total_segments: int
     average_duration_per_session: float
     session_list: list[str]
+    complete: bool = True
 
 
 class Calls(Protocol):
-    """Every method may raise `Unreachable`; those that name a call, `UnknownCall`."""
+    """Every method may raise `Unreachable`; those that name a call, `UnknownCall`.
+
+    Without the store, the calls of the node that is asked are shown and steered all the same.
+    """
 
     async def get(self, call_id: str) -> dict[str, Any]:
         """Return the call's document, as fresh as its owner has it."""
@@ -109,11 +122,16 @@ class Calls(Protocol):
     async def find(
         self, *, live: bool | None = None, state: str = "", q: str = "", cursor: str = "", limit: int = 50
     ) -> CallsPage:
-        """Return calls, newest first; see `SessionStore.find`. Raises ValueError for a cursor that is none of ours."""
+        """Return documents (`fsm/document.py`), newest first; see `SessionStore.find`.
+
+        Raises:
+            ValueError: the cursor is none of ours.
+            Unreachable: only the store knows what comes after this cursor.
+        """
         ...
 
-    async def active(self) -> list[dict[str, Any]]:
-        """Return what is shown of each call that is not over.
+    async def active(self) -> CallsPage:
+        """Return what is shown of each call that is not over, on one page.
 
         Each has `call_id, start_time, last_activity, cumulative_transcript, total_audio_duration, segment_count,
         status, state`.

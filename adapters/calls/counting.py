@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from adapters.calls.contract import Totals
+from adapters.calls.contract import CallsPage, Totals, Unreachable
 from adapters.calls.here import Here
 from adapters.calls.remote import Nodes
 from adapters.calls.shelf import Shelf, reachable
@@ -27,27 +27,34 @@ class Counting:
         self._shelf = shelf
         self._nodes = nodes
 
-    async def active(self) -> list[dict[str, Any]]:
+    async def active(self) -> CallsPage:
         return await self._summaries(words=True)
 
     async def totals(self) -> Totals:
-        calls = await self._summaries(words=False)
+        calls, _, complete = await self._summaries(words=False)
         now = self._clock.wall()
         lasted = [max(0.0, now - timestamp(call["start_time"])) for call in calls]
         return Totals(
             active_sessions=len(calls),
-            total_audio_duration=round(sum(call["total_audio_duration"] for call in calls), 3),
+            total_audio_duration=round(sum((call["total_audio_duration"] for call in calls), 0.0), 3),
             total_segments=sum(call["segment_count"] for call in calls),
             average_duration_per_session=round(sum(lasted) / len(lasted), 3) if lasted else 0.0,
             session_list=[call["call_id"] for call in calls],
+            complete=complete,
         )
 
     def _is_served(self, kept: Kept) -> bool:
         """Whether another node has the call."""
         return not kept.head.over and kept.lease_left > 0 and kept.owner not in ("", self._nodes.node)
 
-    async def _summaries(self, *, words: bool) -> list[dict[str, Any]]:
-        """Return the short form of every call that is not over, newest first."""
+    async def _summaries(self, *, words: bool) -> CallsPage:
+        """Return the short form of every call that is not over; without the store, of those that are here."""
+        try:
+            return CallsPage(await self._of_all(words), None)
+        except Unreachable:
+            return CallsPage(_newest_first(await self._here.summaries(words=words, partly=True)), None, complete=False)
+
+    async def _of_all(self, words: bool) -> list[dict[str, Any]]:
         with reachable():
             found = {call["call_id"]: call for call in await self._here.summaries(words=words)}
         kept = [call for call in await self._shelf.live() if not self._here.has(call.call_id)]

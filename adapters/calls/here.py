@@ -86,6 +86,12 @@ class Here(Observer):
         """Return the calls that are not over, oldest first."""
         return [session for session in self.manager if not session.closed]
 
+    def documents(self) -> list[dict[str, Any]]:
+        """Return the document of every call that this node answers for, newest first."""
+        over = [ended.document for call_id, ended in self._ended.items() if self._find(call_id) is None]
+        here = [self._document(session) for session in self.manager if not session.given_up]
+        return sorted(over + here, key=lambda call: (call["created_at"], call["call_id"]), reverse=True)
+
     def document(self, call_id: str) -> dict[str, Any]:
         """Return the call's document."""
         session = self._find(call_id)
@@ -107,12 +113,20 @@ class Here(Observer):
         transcript = await self.transcript(call_id)
         return [asdict(line) for line in (transcript.segments() if segments else transcript.lines())]
 
-    async def summaries(self, *, words: bool) -> list[dict[str, Any]]:
-        """Return the short form of each call that is not over."""
+    async def summaries(self, *, words: bool, partly: bool = False) -> list[dict[str, Any]]:
+        """Return the short form of each call that is not over.
+
+        Args:
+            partly: what was said before a call was resumed here may be missing, if it cannot be read.
+
+        Raises:
+            StoreAway: it cannot, and is not to be missing.
+        """
         found = []
         for session in self.live():
-            transcript = await self._transcripts.whole(session.call_id) or Transcript()
-            found.append(summary(self._document(session), transcript, words=words))
+            call_id = session.call_id
+            transcript = self._transcripts.get(call_id) if partly else await self._transcripts.whole(call_id)
+            found.append(summary(self._document(session), transcript or Transcript(), words=words))
         return found
 
     async def kept(self, call_id: str) -> None:

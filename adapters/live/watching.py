@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from adapters.calls.contract import Calls, UnknownCall
+from adapters.calls.contract import Calls, UnknownCall, Unreachable
 from adapters.live.events import END, OWN, Event, Place, of_record, read_place, the_end
 from adapters.live.hub import Hub, Placed, Subscription
 from fsm.document import iso, timestamp
@@ -191,7 +191,9 @@ class AllCalls(Watcher):
             self._first = [self._told(placed) for placed in missed]
             return True
         id = self.hub.latest_id()
-        calls = await self.calls.active()
+        calls, _, complete = await self.calls.active()
+        if not complete:
+            raise Unreachable("the store does not answer: the calls of other nodes are not known; try again")
         self._known = {call["call_id"]: call["seq"] for call in calls if "seq" in call}
         self._first = [Told(id, message("snapshot", None, {"calls": calls}, id), "snapshot")]
         return True

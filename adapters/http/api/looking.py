@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Query, Response
 
+from adapters.calls.contract import CallsPage
 from adapters.calls.export import MEDIA_TYPES, Format, export, file_name, line_json
 from adapters.calls.lines import cumulative
 from adapters.http.api.guarded import TheCalls, documented, json_answer, router
@@ -38,13 +40,14 @@ _FILES: dict[int | str, dict[str, Any]] = {
 @looking.get("/calls/active", response_model=None, responses=documented(ActiveCalls))
 async def active_calls(calls: TheCalls) -> Response:
     """Tell of every call that is not over, of all nodes."""
-    return json_answer({"calls": await calls.active(), "next_cursor": None})
+    return _page(await calls.active())
 
 
 @looking.get("/calls/stats", response_model=None, responses=documented(Stats))
 async def stats_of_calls(calls: TheCalls) -> Response:
     """Count the calls that are not over, of all nodes. Durations are seconds."""
-    return json_answer(await calls.totals())
+    totals = asdict(await calls.totals())
+    return json_answer(_marked(totals, complete=totals.pop("complete")))
 
 
 @looking.get("/calls", response_model=None, responses=documented(CallList, 400, 422))
@@ -61,7 +64,7 @@ async def find_calls(
         page = await calls.find(live=live, state=state, q=q, cursor=cursor, limit=limit)
     except ValueError:
         return problem(400, "this cursor is none of ours; begin again without one")
-    return json_answer({"calls": page.calls, "next_cursor": page.next_cursor})
+    return _page(page)
 
 
 @looking.get("/calls/{call_id:call}", response_model=None, responses=documented(Call, 404))
@@ -122,3 +125,12 @@ async def validate_call(call_id: str, calls: TheCalls) -> Response:
     """Tell whether a call may be resumed, and if not, why: unknown, ended, expired or not_answered."""
     validity = await calls.validate(call_id)
     return json_answer({"valid": validity.valid, "reason": validity.reason})
+
+
+def _page(page: CallsPage) -> Response:
+    return json_answer(_marked({"calls": page.calls, "next_cursor": page.next_cursor}, complete=page.complete))
+
+
+def _marked(said: dict[str, Any], *, complete: bool) -> dict[str, Any]:
+    """Return what is answered, with a mark if it is of this node only."""
+    return said if complete else {**said, "complete": False}

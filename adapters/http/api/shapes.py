@@ -128,7 +128,17 @@ class Call(_Shown):
     metadata_version: int
 
 
-class CallList(_Shown):
+class _Calls(_Shown):
+    """Calls of all nodes."""
+
+    complete: bool = Field(
+        default=True,
+        description="Only there as `false`: the store does not answer, and these are the calls of the node that was "
+        "asked, no others; ask again later.",
+    )
+
+
+class CallList(_Calls):
     calls: list[Call]
     next_cursor: str | None
 
@@ -144,12 +154,12 @@ class ActiveCall(_Shown):
     state: str
 
 
-class ActiveCalls(_Shown):
+class ActiveCalls(_Calls):
     calls: list[ActiveCall]
     next_cursor: None
 
 
-class Stats(_Shown):
+class Stats(_Calls):
     active_sessions: int
     total_audio_duration: float
     total_segments: int

@@ -65,19 +65,18 @@ class FakeCalls:
         first = int(cursor) if cursor else 0  # raises ValueError, as the contract says
         found = [call for call in self.known.values() if live is None or live is (call["status"] not in _OVER)]
         following = str(first + limit) if 0 <= first < first + limit < len(found) else None
-        return CallsPage(found[max(0, first) : max(0, first) + limit], following)
+        return CallsPage(found[max(0, first) : max(0, first) + limit], following, complete=not self.away)
 
-    async def active(self) -> list[dict[str, Any]]:
+    async def active(self) -> CallsPage:
         shown = {"cumulative_transcript": "", "total_audio_duration": 0.0, "segment_count": 0}
-        return [
+        calls = [
             {"call_id": call["call_id"], "start_time": call["created_at"], "last_activity": call["last_activity"],
              "status": call["status"], "state": call["state"], **shown}
             for call in self._live()
         ]  # fmt: skip
+        return CallsPage(calls, None, complete=not self.away)
 
     async def totals(self) -> Totals:
-        if self.away:
-            raise Unreachable("the store does not answer; try again")
         ids = [call["call_id"] for call in self._live()]
         return Totals(
             active_sessions=len(ids),
@@ -85,6 +84,7 @@ class FakeCalls:
             total_segments=0,
             average_duration_per_session=5.0,
             session_list=ids,
+            complete=not self.away,
         )
 
     async def lines(self, call_id: str) -> list[TranscriptLine]:

@@ -201,10 +201,22 @@ async def test_id_with_odd_characters_is_found() -> None:
     assert answer.headers["content-disposition"] == 'attachment; filename="call-___x_____.json"'
 
 
+@pytest.mark.parametrize("what", ["", "/active", "/stats"])
+async def test_lists_say_when_they_are_of_this_node_only(what: str) -> None:
+    async with api() as (client, calls, _):
+        calls.add("CA1")
+        whole = await client.get(f"/api/v1/calls{what}")
+        calls.away = True
+        partly = await client.get(f"/api/v1/calls{what}")
+
+    assert "complete" not in whole.json()
+    assert partly.json() == {**whole.json(), "complete": False}
+
+
 async def test_store_that_is_away_is_told_with_when_to_come_again() -> None:
     async with api() as (client, calls, _):
         calls.away = True
-        answers = [await client.get(f"/api/v1/calls/{what}") for what in ("stats", "CA1", "CA1/transcript")]
+        answers = [await client.get(f"/api/v1/calls/{what}") for what in ("CA1/journal", "CA1", "CA1/transcript")]
 
     assert [answer.status_code for answer in answers] == [503, 503, 503]
     assert [answer.headers["retry-after"] for answer in answers] == ["2", "2", "2"]

@@ -148,6 +148,18 @@ async def test_a_call_that_nobody_knows_is_no_stream() -> None:
         assert unknown.json()["detail"] == "there is no call CA1"
 
 
+async def test_without_the_store_nobody_watches_all_calls_as_if_they_were_all() -> None:
+    async with a_world() as world:
+        world.answer()
+        world.book.complete = False
+        async with httpx.AsyncClient() as client, world.socket("/api/v1/calls/live") as socket:
+            answer = await client.get(f"http://{world.url}/api/v1/calls/live")
+            await socket.wait_closed()
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert socket.close_code == 1013
+
+
 async def test_who_may_not_watch_gets_a_problem() -> None:
     async with a_world() as world:
         world.access.token = "open sesame"

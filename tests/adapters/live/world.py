@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from websockets.asyncio.client import ClientConnection, connect
 
 from adapters.bus.contract import Answer, NodeAway
-from adapters.calls.contract import CallOver, TranscriptLine, UnknownCall
+from adapters.calls.contract import CallOver, CallsPage, TranscriptLine, UnknownCall
 from adapters.http.access import Access, Denied
 from adapters.live.app import Live
 from fsm.bots import load_bots
@@ -102,6 +102,7 @@ class Book(Observer):
         self.sessions: dict[str, Session] = {}
         self.records: dict[str, list[dict[str, Any]]] = {}
         self.unsettled = False
+        self.complete = True
         self.times: list[Any] = []
         self.before: list[Any] = []
         self.asked: list[str] = []
@@ -142,7 +143,7 @@ class Book(Observer):
         page = entries[after : after + limit]
         return page, (after + limit if len(entries) > after + limit else None)
 
-    async def active(self) -> list[dict[str, Any]]:
+    async def active(self) -> CallsPage:
         for happen in self.before:
             happen()
             await asyncio.sleep(0.1)
@@ -150,7 +151,7 @@ class Book(Observer):
         found = [{"call_id": s.call_id, "state": s.state, "seq": s.snapshot.seq} for s in live]
         for happen in self.times:
             happen()
-        return found
+        return CallsPage(found, None, complete=self.complete)
 
     async def post(self, call_id: str, event: str, data: Mapping[str, Any]) -> int:
         session = self._session(call_id)
