@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-__all__ = ["LONGEST", "Message", "Role", "append", "newest"]
+__all__ = ["LONGEST", "Message", "Role", "append", "newest", "plain"]
 
 Role = Literal["caller", "assistant", "agent", "tool_call", "tool_result"]
 LONGEST = 200
@@ -26,6 +26,17 @@ class Message:
     item_id: str = ""
     interrupted: bool = False
     tool: str = ""
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """Return its fields. `asdict` takes ten times as long, and so does JSON of the message itself."""
+    return {
+        "role": message.role,
+        "text": message.text,
+        "item_id": message.item_id,
+        "interrupted": message.interrupted,
+        "tool": message.tool,
+    }
 
 
 def append(history: tuple[Message, ...], message: Message) -> tuple[Message, ...]:

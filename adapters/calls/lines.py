@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from adapters.calls.contract import TranscriptLine
+from fsm.history import plain
 from fsm.journal import trigger_data
 from fsm.step import Step
 
@@ -61,8 +62,7 @@ class Transcript:
         known = set(map(id, before))  # one that is equal may be said again
         for message in after:
             if id(message) not in known:
-                said = {"role": message.role, "text": message.text, "item_id": message.item_id, "tool": message.tool}
-                self._add(_line({**said, "interrupted": message.interrupted}, at, done.after.seq))
+                self._add(_line(plain(message), at, done.after.seq))
 
     def absorb(self, later: Transcript) -> None:
         """Take everything of another transcript of this call that begins where this one ends."""

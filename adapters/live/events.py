@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import orjson
 
 from fsm.document import iso
+from fsm.history import plain
 from fsm.step import Step
 
 __all__ = ["END", "FIRST", "OWN", "Event", "Place", "of_record", "of_step", "read_place", "the_end"]
@@ -89,7 +90,7 @@ def of_step(step: Step, at: float) -> list[Event]:
     }
     if after.context.history is not before.context.history:
         known = set(map(id, before.context.history))
-        record["said"] = [asdict(m) for m in after.context.history if id(m) not in known]
+        record["said"] = [plain(m) for m in after.context.history if id(m) not in known]
     return of_record(record)
 
 
