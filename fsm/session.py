@@ -55,7 +55,7 @@ class Session(CallHandle):
     __slots__ = (
         "_cancellable", "_consumer", "_deadline", "_gate", "_inbox", "_loop", "_node", "_on_settled", "_preempted",
         "_unstarted", "_waiters", "_watch", "_watched", "closed", "dropped", "faults", "given_up", "late", "machine",
-        "options", "refused", "settled", "stale", "visits",
+        "options", "refused", "settled", "stale", "visits", "__weakref__",
     )  # fmt: skip
 
     def __init__(

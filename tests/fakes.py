@@ -160,7 +160,7 @@ def fake_ports(did: Log | None = None) -> CallPorts:
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeCall:
     """A call as handlers see it, without a machine."""
 
@@ -169,6 +169,7 @@ class FakeCall:
     ports: CallPorts
     posted: list[Trigger] = field(default_factory=list)
     wake: asyncio.Event | None = None
+    settled: bool = False
 
     @property
     def call_id(self) -> str:

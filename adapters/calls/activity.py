@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 
@@ -27,7 +28,6 @@ _ACTIVE = frozenset(
     {"init", "call.started", "call.resumed", "call.dtmf", "user.speaking", "user.silent", "user.transcript",
      "reply.started", "reply.finished", "playback.finished", "segment.received"}
 )  # fmt: skip
-_OVER_KEPT = 256  # calls that are over whose facts are still known, for whoever writes them down a moment later
 
 
 class _Entry:
@@ -58,7 +58,8 @@ class Activity(Observer):
         self._clock = clock
         self._timeout = timeout
         self._calls: OrderedDict[str, _Entry] = OrderedDict()
-        self._over: dict[str, _Entry] = {}
+        self._over: WeakKeyDictionary[Session, _Entry] = WeakKeyDictionary()
+        """Calls that are over and that somebody still has to write down."""
         self._timer: TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -71,14 +72,9 @@ class Activity(Observer):
             entry.at, entry.since = self._clock.wall(), self._clock.now()
             self._calls.move_to_end(call_id)
 
-    def active_at(self, call_id: str) -> float:
-        """Return when a call was last active, seconds since the epoch; 0: it is not of this node, or long over."""
-        entry = self._calls.get(call_id) or self._over.get(call_id)
-        return 0.0 if entry is None else entry.at
-
     def facts(self, session: Session) -> Facts:
         """Return what is known of a call beside its context, for its document."""
-        entry = self._calls.get(session.call_id) or self._over.get(session.call_id)
+        entry = self._over.get(session) or self._calls.get(session.call_id)
         if entry is None:
             return Facts(settled=session.settled)
         return Facts(
@@ -119,9 +115,7 @@ class Activity(Observer):
         entry = self._calls.pop(session.call_id, None)
         if entry is not None:
             entry.session = None
-            self._over[session.call_id] = entry
-            if len(self._over) > _OVER_KEPT:
-                del self._over[next(iter(self._over))]
+            self._over[session] = entry
         if not self._calls:
             self._disarm()
 

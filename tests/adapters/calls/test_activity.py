@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from types import SimpleNamespace
 from typing import Any
 
@@ -58,7 +59,7 @@ async def test_what_an_operator_asks_of_a_call_is_activity_and_looking_is_not() 
         await elapse(60)
         await one.book.get("API1")
         await one.book.validate("API1")
-        active_at = one.activity.active_at("API1")
+        active_at = one.activity.facts(session).active_at
         document = await one.book.get("API1")
         await elapse(39.9)
         before = session.closed
@@ -122,12 +123,12 @@ async def test_a_call_that_goes_on_elsewhere_keeps_when_it_was_active_and_what_w
             leg.events.on_audio(pcmu(20), 20 * n)
         one.session("CA1").post(UserSpeaking())
         await elapse(60)
-        active_at = one.activity.active_at("CA1")
+        active_at = one.activity.facts(one.session("CA1")).active_at
         await one.die()
         await elapse(LEASE + 1)
         await two.desk.take_over("CA1")
         document = await two.book.get("CA1")
-        kept_at = two.activity.active_at("CA1")
+        kept_at = two.activity.facts(two.session("CA1")).active_at
         await elapse(35)
 
         assert kept_at == pytest.approx(active_at)
@@ -157,11 +158,10 @@ async def test_a_call_that_was_to_be_resumed_and_was_not_is_forgotten() -> None:
     activity = Activity(clock=LoopClock(), timeout=100.0)
     head = Head(status="active", state="listening", created_at=1.0, active_at=7.0)
     activity.restore(Kept("CA1", None, head, 3, 1, "n1", -1.0))
-    known = activity.active_at("CA1")
+    known = len(activity)
     await elapse(101)
 
-    assert known == 7.0
-    assert (len(activity), activity.active_at("CA1")) == (0, 0.0)
+    assert (known, len(activity)) == (1, 0)
     activity.aclose()
 
 
@@ -180,9 +180,24 @@ async def test_facts_tell_when_a_call_ended_and_what_its_line_received() -> None
 
         assert (live.settled, live.ended_at, live.audio["received_seconds"]) == (False, 0.0, 0.02)
         assert over.settled
-        assert over.ended_at == pytest.approx(one.activity.active_at("CA1") + 0.0, abs=6)
+        assert over.ended_at == pytest.approx(over.active_at, abs=6)
         assert over.ended_at > live.active_at
         assert over.audio == live.audio
+
+
+async def test_many_calls_that_end_at_once_are_written_down_with_all_that_is_known_of_them() -> None:
+    activity = Activity(clock=LoopClock(), timeout=100.0)
+    sessions = [a_call(call_id=f"CA{number}") for number in range(300)]
+    for session in sessions:
+        activity.on_commit(session, _step("init"))
+    for session in sessions:
+        activity.on_settled(session)
+
+    assert all(activity.facts(session).active_at for session in sessions)
+    del session
+    sessions.clear()
+    gc.collect()
+    assert not activity._over
 
 
 def _step(name: str) -> Any:
