@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from secrets import token_hex
@@ -81,16 +82,26 @@ class Results:
         """Delete the folder of a call, with all that lies in it."""
         shutil.rmtree(call_folder(self._folder, call_id), ignore_errors=True)
 
+    def call_id(self, folder: Path) -> str:
+        """Return whose results lie in `folder`; empty if that is no call's. Long ids are not to be read off its name."""
+        for path in folder.glob("results/*.json"):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                return str(orjson.loads(path.read_bytes())["call_id"])
+        return ""
+
     def _path(self, call_id: str, stage: str) -> Path:
         return call_folder(self._folder, call_id) / "results" / f"{stage}.json"
 
 
 def write_atomically(path: Path, text: bytes) -> None:
-    """Write a file so that whoever reads it sees the old one or the new one, never a half. Makes its folder."""
+    """Write a file so that whoever reads it sees the old one or the new one, never a half. Makes its folder.
+
+    Nobody else on the machine may read it: it may hold what callers said.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     other = path.with_name(f".{token_hex(8)}.tmp")
     try:
-        with other.open("xb") as file:
+        with open(other, "xb", opener=_private) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())  # or a power failure may leave the new name with nothing in it
@@ -98,6 +109,10 @@ def write_atomically(path: Path, text: bytes) -> None:
     except BaseException:
         other.unlink(missing_ok=True)
         raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 _FIELDS = tuple(field.name for field in fields(Result))

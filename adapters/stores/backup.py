@@ -9,6 +9,7 @@ The lease is not kept: a live call comes back as one whose node has died, and is
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ class Restored:
 async def backup(store: SessionStore, file: Path, *, force: bool = False) -> int:
     """Write every call of a store to a file, which is there whole or not at all; return how many.
 
-    Calls that go on meanwhile are kept as they are when their turn comes.
+    Nobody else on the machine may read the file: it holds what callers said. Calls that go on meanwhile are kept
+    as they are when their turn comes.
 
     Raises:
         BackupError: the file is there already, and `force` does not say to replace it.
@@ -92,7 +94,7 @@ async def backup(store: SessionStore, file: Path, *, force: bool = False) -> int
     other = file.with_name(f".{file.name}.{token_hex(4)}.tmp")
     count = 0
     try:
-        with other.open("xb") as out:
+        with os.fdopen(_private(other), "wb") as out:
             out.write(_line({"callchart": "backup", "schema": SCHEMA}))
             async for kept in store.everything():
                 out.write(_line(await _saved(store, kept)))
@@ -102,6 +104,10 @@ async def backup(store: SessionStore, file: Path, *, force: bool = False) -> int
     finally:
         other.unlink(missing_ok=True)
     return count
+
+
+def _private(file: Path) -> int:
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
 async def _saved(store: SessionStore, kept: Kept) -> dict[str, Any]:

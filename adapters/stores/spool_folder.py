@@ -47,6 +47,7 @@ class SpoolFolder:
         for number in count(1):
             place = self._folder / str(number)
             try:
+                self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # callers' words are nobody else's
                 place.mkdir(parents=True, exist_ok=True)
                 if self._lock(place):
                     self._mine = place
