@@ -176,7 +176,7 @@ class Hub(Observer):
     def since_place(self, call_id: str, last: Place) -> list[Placed] | None:
         """Return the events of a call that came after `last`; None if the ring may lack some of them."""
         of_call = [placed for placed in self._ring if placed.event.call_id == call_id]
-        if not of_call or of_call[0].event.place > max(last, FIRST):
+        if not of_call or of_call[0].event.place > max(last, FIRST) or of_call[-1].event.place.seq < last.seq:
             return None
         missed = [placed for placed in of_call if placed.event.place > last]
         steps = [last.seq, *(placed.event.place.seq for placed in missed)]

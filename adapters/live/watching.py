@@ -144,11 +144,13 @@ class OneCall(Watcher):
 
     async def _missed(self, call: dict[str, Any], last: Place) -> list[Placed] | None:
         """Return what came after `last`; None if it cannot be told."""
-        if last >= (call["seq"], END):
+        if call["status"] in _OVER and last.n == END and last.seq >= call["seq"]:
             self._over = True
             return []
         if (known := self.hub.since_place(self._id, last)) is not None:
             return known
+        if last.seq > call["seq"]:  # of a step that was lost with its node, before it was kept
+            return None
         events = await self._recorded(last, call["seq"])
         if call["status"] in _OVER and call["settled"] and events is not None:
             events.append(_end_of(call))
