@@ -113,8 +113,12 @@ class Keeper(Observer):
             await self.ask(self._store.release(self.node, call_id, fence))
 
     async def ready(self) -> None:
-        """Return if kept calls may be gone on with. Raises StoreAway."""
-        await self.ask(self.writer.replayed())
+        """Return if kept calls may be gone on with; asks nothing of the store itself. Raises StoreAway."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self.writer.replayed()
+        except TimeoutError:
+            raise StoreAway("the store does not have yet what a former process here has left in its spool") from None
 
     # -- what is held ----------------------------------------------------------------------------
 
@@ -191,11 +195,21 @@ class Keeper(Observer):
                     self._settling.pop(call_id, None)
                     if self.fence(call_id) == fences[call_id]:
                         self.give_up(call_id)
-            for call_id in list(self._settling):
-                with suppress(CallRefused):
-                    kept = await self.ask(self._store.get(call_id))
-                    if kept is None or kept.head.settled:
-                        self._settling.pop(call_id, None)
+        with suppress(StoreAway, TimeoutError):
+            async with asyncio.timeout(self.lease / _RENEWALS):  # what is left over can wait, and leases cannot
+                await self._forget_settled()
+
+    async def _forget_settled(self) -> None:
+        """Forget calls of which the store knows that they have settled."""
+        for call_id in list(self._settling):
+            fence = self._settling.pop(call_id, None)
+            if fence is None:
+                continue
+            self._settling[call_id] = fence  # behind the others, if time runs out
+            with suppress(CallRefused):
+                kept = await self.ask(self._store.get(call_id))
+                if kept is None or kept.head.settled:
+                    self._settling.pop(call_id, None)
 
     def _note_away(self, why: str) -> None:
         if not self.store_away:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 
 import pytest
 
-from adapters.stores.contract import Commit, SessionStore, StoreAway
+from adapters.stores.contract import Commit, Kept, SessionStore, StoreAway
 from fsm.triggers import CallDtmf, CallEnded
 from tests.adapters.media.fakes import FakeLeg
 from tests.adapters.ownership.house import House, a_store
@@ -57,6 +58,44 @@ async def test_a_renewal_that_fails_for_whatever_reason_is_not_the_last_one(capl
     assert failed
     assert await lease(store) == ("a", True)
     assert "round_failed" in [record.message for record in caplog.records]
+    await house.close()
+
+
+async def test_leases_are_renewed_in_time_however_many_calls_have_settled_while_the_store_was_away() -> None:
+    store = a_store()
+    house = await House.open(store, BusHub(), "a")
+    await house.talk()
+    house.keeper._settling = {f"CB{number}": 1 for number in range(200)}
+    get = store.get
+
+    async def slowly(call_id: str, *, touch: bool = False) -> Kept | None:
+        await asyncio.sleep(0.2)
+        return await get(call_id, touch=touch)
+
+    store.get = slowly  # type: ignore[method-assign]
+    await house.keeper.start()
+    for _ in range(20):
+        await elapse(5.0)
+        (kept,) = (await store.find()).calls
+        assert kept.lease_left > 0
+
+    assert house.keeper._settling == {}
+    store.get = get  # type: ignore[method-assign]
+    await house.close()
+
+
+async def test_that_nothing_has_to_be_replayed_does_not_say_that_the_store_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    house = await House.open(a_store(), BusHub(), "a")
+    await house.talk()
+    house.store.cut = True
+
+    for number in range(3):
+        assert await house.connect(FakeLeg(f"MZ{number}"), "CA2", again=True) is None
+
+    assert house.keeper.store_away
+    assert [line.message for line in caplog.records if line.message.startswith("store_")] == ["store_away"]
     await house.close()
 
 
