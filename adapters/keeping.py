@@ -13,6 +13,7 @@ from adapters.bus.local import LocalBus
 from adapters.bus.questions import Questions
 from adapters.calls.activity import Activity
 from adapters.ownership.keeper import Keeper
+from adapters.pipeline.leftovers import Leftovers
 from adapters.pipeline.relay import Relay
 from adapters.pipeline.results import Results
 from adapters.pipeline.runner import LocalRunner
@@ -32,6 +33,7 @@ class Keeping:
 
     Attributes:
         questions: what other nodes may ask this one.
+        leftovers: forgets this node's files of calls that the store has forgotten.
     """
 
     store: SessionStore
@@ -42,6 +44,7 @@ class Keeping:
     write_behind: WriteBehind
     runner: LocalRunner
     relay: Relay
+    leftovers: Leftovers
 
     async def start(self) -> None:
         """Make ready to keep calls; the store may be away.
@@ -54,11 +57,12 @@ class Keeping:
         await self.bus.start()
         await self.keeper.start()
         await self.relay.start()
+        self.leftovers.start()
 
     async def aclose(self) -> None:
         """Write what is left, and let go of store and bus. May be called without `start`, and twice."""
         async with AsyncExitStack() as closing:  # the last first, and each of them, whatever another one raises
-            for part in (self.store, self.bus, self.write_behind, self.relay):
+            for part in (self.store, self.bus, self.write_behind, self.relay, self.leftovers):
                 closing.push_async_callback(part.aclose)
             closing.callback(self.activity.aclose)
             closing.push_async_callback(self.keeper.aclose)
@@ -91,7 +95,8 @@ def keep(settings: Settings, clock: Clock, *, store: SessionStore | None = None,
     )
     keeper.writer = write_behind
     folder = settings.data_dir / "calls"
-    runner = LocalRunner(store, (TranscriptFile(folder),), Results(folder), clock=clock)
+    results = Results(folder)
+    runner = LocalRunner(store, (TranscriptFile(folder),), results, clock=clock)
     return Keeping(
         store=store,
         bus=bus,
@@ -101,6 +106,14 @@ def keep(settings: Settings, clock: Clock, *, store: SessionStore | None = None,
         write_behind=write_behind,
         runner=runner,
         relay=Relay(store, runner, write_behind),
+        leftovers=Leftovers(
+            folder,
+            store,
+            results,
+            clock=clock,
+            retention=settings.retention,
+            every=settings.cleanup_interval,
+        ),
     )
 
 

@@ -83,7 +83,7 @@ class Results:
         shutil.rmtree(call_folder(self._folder, call_id), ignore_errors=True)
 
     def call_id(self, folder: Path) -> str:
-        """Return whose results lie in `folder`; empty if that is no call's. Long ids are not to be read off its name."""
+        """Return whose results lie in `folder`; empty if that is no call's. Its name does not tell a long id."""
         for path in folder.glob("results/*.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):
                 return str(orjson.loads(path.read_bytes())["call_id"])
