@@ -14,6 +14,7 @@ from adapters.bootstrap import Application, build
 from adapters.bus.contract import Answer, Bus, NodeAway
 from adapters.settings import Settings
 from adapters.stores.contract import Commit, SessionStore, StoreAway
+from fsm.clock import Clock
 from fsm.observe import Observer
 from fsm.registry import Registry
 from tests.serve import running
@@ -149,10 +150,22 @@ class Node:
 
 @asynccontextmanager
 async def a_node(
-    settings: Settings, *, store: CutStore, bus: HubBus, registry: Registry | None, observers: tuple[Observer, ...]
+    settings: Settings,
+    *,
+    store: CutStore,
+    bus: HubBus,
+    clock: Clock,
+    registry: Registry | None,
+    observers: tuple[Observer, ...],
 ) -> AsyncIterator[Node]:
-    """Run a node until the end of the block."""
-    application = build(settings, registry=registry, observers=observers, store=_stored(store), bus=_bussed(bus))
+    """Run a node until the end of the block.
+
+    Args:
+        clock: the same for all nodes: each of its own would have another time of day once virtual time has passed.
+    """
+    application = build(
+        settings, clock=clock, registry=registry, observers=observers, store=_stored(store), bus=_bussed(bus)
+    )
     strangers = asyncio.all_tasks()
     await application.start()
     async with running(application.asgi) as server:

@@ -78,6 +78,7 @@ class World(Observer):
         self._settings = settings
         self._registry = registry
         self._hub = BusHub()
+        self._clock = LoopClock()
         self._store: SessionStore | None = None
         self.steps: dict[str, list[Step]] = {}
         self.effects: dict[str, list[Effect]] = {}
@@ -108,17 +109,19 @@ class World(Observer):
         """Run a node; one that was killed is none of the world's any more."""
         told = replace(self._settings, **settings)
         if self._store is None:
-            self._store = store_of(told, LoopClock())
+            self._store = store_of(told, self._clock)
             await self._store.start()
         store, bus = CutStore(self._store), self._hub.bus(f"node {len(self._hub.buses) + 1}")
-        async with a_node(told, store=store, bus=bus, registry=self._registry, observers=(self,)) as node:
+        async with a_node(
+            told, store=store, bus=bus, clock=self._clock, registry=self._registry, observers=(self,)
+        ) as node:
             self.nodes.append(node)
             yield node
 
     async def reopen_store(self) -> None:
         """Close the store and open it again, as a machine does that restarts; every node must be dead."""
         await self.store.aclose()
-        self._store = store_of(self._settings, LoopClock())
+        self._store = store_of(self._settings, self._clock)
         await self._store.start()
 
     def goes_to(self, call: TwilioCaller, node: Node) -> None:
