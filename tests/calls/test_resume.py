@@ -83,6 +83,19 @@ async def test_a_caller_who_does_not_come_back_is_waited_for_and_let_go() -> Non
         assert context.end_reason == "carrier_lost"
 
 
+async def test_a_caller_who_cannot_come_back_is_not_waited_for() -> None:
+    async with a_world(a_script(HOURS), one_call=False) as world:
+        call = TwilioCaller(world.url.replace("http", "ws") + "/twilio/media")  # no webhook of ours is asked for more
+        await call.dial()
+        await world.until(call, "listening")
+
+        call.streams[-1].abort()
+        context = await world.over(call, within=2.0)
+
+        assert context.end_reason == "carrier_lost"
+        assert world.states(call)[-2:] == ["listening", "closed"]
+
+
 # -- on another node ---------------------------------------------------------------------------------
 
 
