@@ -11,6 +11,7 @@ import pytest
 from httpx import AsyncClient
 
 from adapters.bootstrap import build, load_registry, warn_without_key
+from adapters.live.fronts import Key
 from adapters.settings import Settings
 from adapters.stores.contract import StoreAway
 from fsm.errors import ChartError, SettingError
@@ -170,6 +171,18 @@ async def test_ticket_of_one_node_is_taken_by_another_that_shares_the_secret(tmp
         await application.aclose()
 
     assert [shown.status_code, again.status_code] == [404, 401]
+
+
+async def test_a_reset_of_the_calls_forgets_what_fronts_have_left(tmp_path: Path) -> None:
+    application = build(Settings(openai_api_key="k", data_dir=tmp_path, store="memory"))
+    await application.start()
+    application.live.fronts.configure(None, Key("called", "+15550101"), {"voice": "cedar"})
+    before = application.live.fronts.unclaimed
+
+    await application.calls.reset()
+
+    assert (before, application.live.fronts.unclaimed) == (1, 0)
+    await application.aclose()
 
 
 async def _token(address: str) -> str:
