@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from adapters.settings import Settings
 from adapters.stores.redis import redis_store
-from tests.adapters.stores.bench import NOON, an_ended_head, committed
+from tests.adapters.stores.bench import an_ended_head, committed
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.real_time
@@ -18,7 +20,7 @@ async def test_keys_and_how_long_they_last_are_those_of_the_settings(redis_alone
     await store.start()
 
     await committed(store, "CA1")
-    await committed(store, "CA2", head=an_ended_head(ended_at=NOON))
+    await committed(store, "CA2", head=an_ended_head(ended_at=time.time()))
 
     assert 90 < redis_alone.call("TTL", "shop:CA1") <= 100
     assert 400 < redis_alone.call("TTL", "shop:CA2") <= 500
@@ -33,7 +35,7 @@ async def test_document_of_a_call_whose_work_waits_is_kept_as_long_as_any_that_h
     store = redis_store(Settings(redis_url=redis_alone.url, session_ttl=100.0, retention=500.0))
     await store.start()
 
-    await committed(store, head=an_ended_head(ended_at=NOON, handed_over=False, settled=False))
+    await committed(store, head=an_ended_head(ended_at=time.time(), handed_over=False, settled=False))
 
     assert 400 < redis_alone.call("TTL", "call_session:CA1") <= 500
     await store.aclose()

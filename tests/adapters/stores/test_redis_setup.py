@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,15 @@ async def test_database_is_taken_from_its_setting_or_the_url(redis_alone: RedisS
         await start(redis_url=redis_alone.url, redis_db=99)
 
 
+async def test_index_that_is_not_ours_is_refused_with_its_name(redis_alone: RedisServer) -> None:
+    redis_alone.call("FLUSHALL")
+    redis_alone.call("SET", "{call_session:}:live", "mine")
+    with pytest.raises(SettingError, match=r"SESSION_PREFIX: under \{call_session:\}:live .* \(string\)"):
+        await start(redis_url=redis_alone.url)
+
+    assert not (await start(redis_url=redis_alone.url, session_prefix="calls:")).away
+
+
 async def test_cluster_has_no_databases(redis_cluster: RedisServer) -> None:
     with pytest.raises(SettingError, match="REDIS_DB: .* database 0"):
         redis_store(Settings(redis_url=redis_cluster.url, redis_cluster=True, redis_db=2))
@@ -201,7 +211,7 @@ async def test_keys_are_those_that_people_know(redis_alone: RedisServer) -> None
     redis_alone.call("FLUSHALL")
     async with a_store(redis_alone, session_ttl=100, retention=500) as store:
         await committed(store, "CA1", count=2)
-        await committed(store, "CA2", count=2, head=an_ended_head(ended_at=NOON))
+        await committed(store, "CA2", count=2, head=an_ended_head(ended_at=time.time()))
 
         assert json.loads(redis_alone.call("GET", "call_session:CA1")) == {"call_id": "CA1", "seq": 2}
         assert 90 < redis_alone.call("TTL", "call_session:CA1") <= 100
@@ -230,7 +240,7 @@ async def test_renewal_renews_the_document_too(redis_alone: RedisServer) -> None
 async def test_call_that_is_over_and_not_handed_over_keeps_its_log_however_long(redis_alone: RedisServer) -> None:
     redis_alone.call("FLUSHALL")
     async with a_store(redis_alone, retention=500) as store:
-        await committed(store, head=an_ended_head(ended_at=NOON, handed_over=False))
+        await committed(store, head=an_ended_head(ended_at=time.time(), handed_over=False))
         assert redis_alone.call("TTL", "{call_session:CA1}:log") == -1
 
         await store.hand_over("CA1")
