@@ -8,11 +8,12 @@ comes to exist or ends there, so that a node that dies between the two steps lea
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from adapters.settings import Settings
 from adapters.stores import redis_layout as layout
-from adapters.stores.contract import CallRefused, Claim, Commit, Entry, Kept, Outcome, Page, StoreCounts
+from adapters.stores.contract import CallRefused, Claim, Commit, Entry, Kept, Outcome, Page, StoreAway, StoreCounts
 from adapters.stores.redis_layout import Layout, commit_args, read_entry, read_kept
 from adapters.stores.rules import read_cursor, write_cursor
 from fsm.errors import SettingError
@@ -99,6 +100,9 @@ class RedisStore:
 
     async def start(self) -> None:
         await self._link.start()
+        if not self._link.away:
+            with suppress(StoreAway):  # it was there a moment ago; calls are served all the same
+                await self._see_that_indices_are_ours()
 
     async def aclose(self) -> None:
         await self._link.aclose()
@@ -261,6 +265,16 @@ class RedisStore:
         ]
 
     # -- indices ---------------------------------------------------------------------------------
+
+    async def _see_that_indices_are_ours(self) -> None:
+        """Raise SettingError if something else lies under their names: no commit would succeed."""
+        kinds = await self._link.run([("TYPE", key) for key in self._layout.indices])
+        for key, kind in zip(self._layout.indices, kinds, strict=True):
+            if kind not in (b"none", b"zset"):
+                raise SettingError(
+                    f"SESSION_PREFIX: under {_text(key)} Redis has something that is not callchart's "
+                    f"({kind.decode()}); choose another prefix, or delete that key"
+                )
 
     async def _place(self, moved: Iterable[Any]) -> None:
         """Write what the scripts could not, as they were not given the indices."""
