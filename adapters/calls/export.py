@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, assert_never
 
 import orjson
 
@@ -51,6 +51,8 @@ def export(lines: Sequence[TranscriptLine], form: Format, *, call_id: str, began
             return "".join(_text(line) for line in lines).encode("utf-8", "replace")
         case "vtt":
             return _vtt(lines, began).encode("utf-8", "replace")
+        case _:
+            assert_never(form)
 
 
 def line_json(line: TranscriptLine) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import aclosing
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, assert_never
 
 from adapters.calls.contract import Calls, UnknownCall, Unreachable
 from adapters.live.fronts import By, Fronts, Key, TooMany
@@ -152,6 +152,8 @@ class FrontSocket:
             case SessionUpdate():
                 job, ignored = _job_of(said)
                 await self._configure(said.call_id, job, ignored)
+            case _:
+                assert_never(said)
 
     async def _configure(self, call_id: str | None, job: dict[str, Any], ignored: list[str]) -> None:
         if not any(job.values()):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 from urllib.parse import parse_qsl
 
 import orjson
@@ -91,6 +91,8 @@ class _Webhooks:
             case "welcome":
                 self._calls.see(call_id, caller=caller, called=called)
                 return self._connect(call_id, base, caller, called, **{_FRONT_TOKEN: fields[_FRONT_TOKEN]})
+            case other:
+                assert_never(other)
 
     async def after_stream(self, call_id: str, fields: Fields, base: str) -> Response:
         """The stream of a call has ended: what now?"""
