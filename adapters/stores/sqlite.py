@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from adapters.stores.contract import Claim, Commit, Entry, Kept, Outcome, Page, StoreCounts
+from adapters.stores.contract import Claim, Commit, Entry, Kept, Outcome, Page, StoreAway, StoreCounts
 from adapters.stores.rules import read_cursor, write_cursor
 from adapters.stores.sqlite_file import SqliteFile
 from adapters.stores.sqlite_reads import Search, read_call, read_calls, read_found, read_log
@@ -84,7 +85,9 @@ class SqliteStore:
         return await self._file.write(partial(note_activity, call_id=call_id, at=at))
 
     async def delete(self, call_id: str) -> bool:
-        return await self._file.write(partial(forget, call_id=call_id), durable=True)
+        known = await self._file.write(partial(forget, call_id=call_id), durable=True)
+        await self._sweep()
+        return known
 
     async def cleanup_expired(self) -> int:
         now = self._wall()
@@ -92,7 +95,13 @@ class SqliteStore:
         count = 0
         while forgotten := await self._file.write(partial(expire, horizon=now - self._retention, limit=_PAGE)):
             count += forgotten
+        if count:
+            await self._sweep()
         return count
+
+    async def _sweep(self) -> None:
+        with suppress(StoreAway):  # what was asked for is done; the log is written over some day anyway
+            await self._file.sweep()
 
     async def hand_over(self, call_id: str) -> bool:
         return await self._file.write(partial(hand_over, call_id=call_id), durable=True)

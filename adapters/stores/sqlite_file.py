@@ -126,6 +126,22 @@ class SqliteFile:
         result: T = job.done.result(0)
         return result
 
+    async def sweep(self) -> None:
+        """Have nothing of what was deleted left in the write-ahead log, unless somebody reads just now.
+
+        Raises:
+            StoreAway: the file cannot be written.
+        """
+        self._refuse_if_closed()
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._sweep)
+
+    def _sweep(self) -> None:
+        assert self._writing is not None
+        try:
+            self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            raise _away(self.path, error) from error
+
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work`, which changes nothing, and return what it returns.
 

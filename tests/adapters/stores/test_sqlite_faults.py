@@ -257,6 +257,17 @@ async def test_erased_call_is_not_to_be_found_in_the_file(path: Path) -> None:
     assert b"secret" not in content(path)
 
 
+@pytest.mark.parametrize("how", ["erased", "expired"])
+async def test_forgotten_call_is_in_no_file_of_a_store_that_runs(path: Path, how: str) -> None:
+    async with opened(path, retention=1.0) as store:
+        await committed(store, "secret", document=b"my card is 4111" * 1000, head=an_ended_head(ended_at=1.0))
+        assert await (store.delete("secret") if how == "erased" else store.cleanup_expired())
+        await committed(store, "another")
+
+        for file in path.parent.iterdir():
+            assert b"my card is 4111" not in content(file)
+
+
 async def test_store_that_is_closed_or_not_started_counts_as_away(path: Path) -> None:
     store = SqliteStore(path)
     with pytest.raises(StoreAway, match="was closed, or not started"):
