@@ -13,7 +13,19 @@ from adapters.calls.activity import Activity
 from adapters.stores.contract import Head, Kept
 from fsm.clock import LoopClock
 from fsm.document import iso
-from fsm.triggers import CallDtmf, CallOverLimit, SegmentReceived, SessionConfigured, UserSpeaking
+from fsm.triggers import (
+    CallDtmf,
+    CallOverLimit,
+    PlaybackFinished,
+    ReplyFinished,
+    ReplyStarted,
+    SegmentReceived,
+    SessionConfigured,
+    Trigger,
+    UserSilent,
+    UserSpeaking,
+    UserTranscript,
+)
 from tests.adapters.calls.node import LEASE, some_nodes
 from tests.adapters.media.fakes import pcmu
 from tests.fakes import a_call, elapse
@@ -33,16 +45,38 @@ async def test_a_call_without_activity_ends_after_its_time() -> None:
 
 @pytest.mark.parametrize(
     "trigger",
-    [UserSpeaking(), CallDtmf(digits="1"), SegmentReceived(id="a", seq=1, text="hello")],
+    [
+        UserSpeaking(),
+        UserSilent(),
+        UserTranscript(text=""),
+        CallDtmf(digits="1"),
+        ReplyStarted(),
+        ReplyFinished(),
+        PlaybackFinished(),
+        SegmentReceived(id="a", seq=1, text="hello"),
+    ],  # fmt: skip
     ids=lambda t: t.name,
 )
-async def test_speech_keys_and_segments_are_activity(trigger: UserSpeaking) -> None:
+async def test_speech_keys_replies_and_segments_are_activity(trigger: Trigger) -> None:
     async with some_nodes(inactivity=100.0) as (one,):
         await one.book.create(call_id="API1", bot="notes", metadata={})
         session = one.session("API1")
         for _ in range(3):
             await elapse(60)
             session.post(trigger)
+        await elapse(99.9)
+        before = session.closed
+        await elapse(0.2)
+
+        assert (before, session.closed) == (False, True)
+
+
+async def test_an_event_that_an_operator_posts_is_activity() -> None:
+    async with some_nodes(inactivity=100.0) as (one,):
+        await one.book.create(call_id="API1", bot="notes", metadata={})
+        session = one.session("API1")
+        await elapse(60)
+        await one.book.post("API1", "session.configured", {"language": "de"})
         await elapse(99.9)
         before = session.closed
         await elapse(0.2)
