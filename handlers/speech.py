@@ -36,8 +36,9 @@ def pick_up(session: Session, trigger: Trigger) -> None:
         return
     if errand := session.context.interrupted:
         task = (
-            f"Say in one or two short sentences that the line was interrupted, that the caller's request ({errand}) was "
-            "given up because of that and is not being worked on any more, and that the caller may ask for it again."
+            "Say in one or two short sentences that the line was interrupted, that the caller's request "
+            f"({errand}) was given up because of that and is not being worked on any more, and that the caller may "
+            "ask for it again."
         )
     else:
         task = "Say in one short sentence that the line was interrupted, and go on where you were."
