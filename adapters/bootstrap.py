@@ -128,26 +128,12 @@ def build(
     keeping = keep(settings, clock, store=store, bus=bus)
     here = here_of(keeping, registry=known, clock=clock)
     live = Live(clock=clock, bus=keeping.bus, journal=keeping.write_behind)
-    keepers = (keeping.activity, keeping.write_behind, keeping.keeper, keeping.relay, here)
-    board = Switchboard(
-        clock=clock,
-        choose=choose,
-        outside=_outside(settings, clock, keeping, live, make_recorder),
-        observers=(*keepers, live.hub, CallLog(), *observers),
-        journal=keeping.write_behind,
-        max_calls=settings.max_calls,
-    )
+    outside = _outside(settings, clock, keeping, live, make_recorder)
+    watching = (here, live.hub, CallLog(), *observers)
+    board = _switchboard(settings, clock, keeping, choose=choose, outside=outside, observers=watching)
     ownership = own(settings, keeping, board=board, bots=bots, choose=choose, registry=known, clock=clock)
-    calls = book_of(
-        here,
-        keeping,
-        ownership,
-        board=board,
-        bots=bots,
-        choose=choose,
-        clock=clock,
-        on_reset=live.fronts.clear,
-    )
+    clear = live.fronts.clear
+    calls = book_of(here, keeping, ownership, board=board, bots=bots, choose=choose, clock=clock, on_reset=clear)
     return Application(
         settings=settings,
         switchboard=board,
@@ -157,6 +143,27 @@ def build(
         here=here,
         calls=calls,
         live=live,
+    )
+
+
+def _switchboard(
+    settings: Settings,
+    clock: Clock,
+    keeping: Keeping,
+    *,
+    choose: Choose,
+    outside: Outside,
+    observers: tuple[Observer, ...],
+) -> Switchboard:
+    """Return who admits calls; whoever keeps them hears of a step before `observers` do."""
+    keepers = (keeping.activity, keeping.write_behind, keeping.keeper, keeping.relay)
+    return Switchboard(
+        clock=clock,
+        choose=choose,
+        outside=outside,
+        observers=(*keepers, *observers),
+        journal=keeping.write_behind,
+        max_calls=settings.max_calls,
     )
 
 

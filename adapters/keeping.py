@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_hex
 from socket import gethostname
 
@@ -106,15 +107,13 @@ def keep(settings: Settings, clock: Clock, *, store: SessionStore | None = None,
         write_behind=write_behind,
         runner=runner,
         relay=Relay(store, runner, write_behind),
-        leftovers=Leftovers(
-            folder,
-            store,
-            results,
-            clock=clock,
-            retention=settings.retention,
-            every=settings.cleanup_interval,
-        ),
+        leftovers=_leftovers(settings, folder, store, results, clock),
     )
+
+
+def _leftovers(settings: Settings, folder: Path, store: SessionStore, results: Results, clock: Clock) -> Leftovers:
+    every = settings.cleanup_interval
+    return Leftovers(folder, store, results, clock=clock, retention=settings.retention, every=every)
 
 
 def bus_of(settings: Settings, node: str) -> Bus:
