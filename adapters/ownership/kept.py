@@ -109,7 +109,10 @@ class KeptCalls:
         return stored
 
     def written_off(self, kept: Kept, *, node: str, fence: int) -> Commit:
-        """Return what closes a call in the store that cannot go on: it would be looked at for ever."""
+        """Return what closes a call in the store that cannot go on: it would be looked at for ever.
+
+        What was said in it can be read all the same: if it was answered, the post-call work is done for it.
+        """
         now = self._clock.wall()
         try:
             known = _parsed(kept.document or b"{}", kept.call_id)
@@ -123,7 +126,9 @@ class KeptCalls:
             first=kept.version + 1,
             entries=(),
             document=orjson.dumps({"call_id": kept.call_id, **known, **end}),
-            head=replace(kept.head, status="error", settled=True, ended_at=now),
+            head=replace(
+                kept.head, status="error", settled=True, ended_at=now, handed_over=known.get("answered") is False
+            ),
         )
 
     async def _rebuilt(self, kept: Kept) -> StoredCall:

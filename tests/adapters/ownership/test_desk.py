@@ -393,7 +393,21 @@ async def test_a_call_that_nobody_can_read_is_closed_in_the_store_and_not_tried_
         "call_id": "CA1", "status": "error", "end_reason": "error", "settled": True,
     }  # fmt: skip
     assert await store.unsettled() == []
+    assert await store.undelivered() == ["CA1"]  # for the post-call work: what was said is there
     assert len(whys(caplog, "call_unreadable")) == 1
+    await house.close()
+
+
+async def test_a_call_that_nobody_answered_leaves_no_work_when_nobody_can_read_it() -> None:
+    store, hub = a_store(), BusHub()
+    kept = await kept_call(store, hub)
+    await rewrite(store, kept, state="nowhere", answered=False)
+    house = await House.open(store, hub, "b")
+    await elapse(16.0)
+
+    assert not await house.desk.recover("CA1")
+
+    assert await store.undelivered() == []
     await house.close()
 
 
