@@ -164,7 +164,7 @@ class Link:
                 for _ in channels:
                     await connection.read_response()
             yield self._messages(connection)
-        except (RedisError, OSError, TimeoutError) as error:
+        except LOST as error:
             raise as_away(error) from error
         finally:
             if connection is not None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio.connection import AbstractConnection
 
 from adapters.bus.contract import NodeAway
 from adapters.bus.redis import RedisBus, redis_bus
 from adapters.settings import Settings
+from adapters.stores.contract import StoreAway
 from adapters.stores.redis_link import Link, Target
 from fsm.errors import CallchartError
 from tests.redis_server import RedisServer
@@ -198,3 +200,28 @@ async def test_bus_of_a_cluster_talks_through_the_node_of_the_url(tmp_path: Path
             assert await a.ask("b", {"n": 1}) == {"node": "b", "n": 1}
         finally:
             await asyncio.gather(a.aclose(), b.aclose())
+
+
+async def test_a_connection_that_is_lost_in_silence_is_told_as_lost_whatever_loop_finds_out(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing to a closed connection is an OSError to asyncio's own loop, and a RuntimeError to uvloop."""
+    send = AbstractConnection.send_command
+
+    async def closed(self: AbstractConnection, *command: Any, **more: Any) -> None:
+        if command[0] == "PING":
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+        await send(self, *command, **more)
+
+    monkeypatch.setattr(AbstractConnection, "send_command", closed)
+    monkeypatch.setattr("adapters.stores.redis_link._QUIET", 0.01)
+    link = Link(Target(url=f"redis://127.0.0.1:{server.port}"), keeps=False)
+
+    async def listen() -> None:
+        async with link.subscribed(b"news") as messages:
+            async for _ in messages:
+                pass
+
+    with pytest.raises(StoreAway, match="handler is closed"):
+        await listen()
+    await link.aclose()
