@@ -20,6 +20,8 @@ from adapters.calls.segments import Placed, place
 from adapters.calls.shown import document_of, metadata_patch, summary
 from adapters.calls.transcripts import Transcripts
 from adapters.ownership.turns import Turns
+from adapters.pauses import with_pauses
+from fsm.document import document
 from fsm.errors import CallchartError
 from fsm.journal import trigger_from
 from fsm.manager import SessionManager
@@ -27,6 +29,7 @@ from fsm.observe import Journal, Observer
 from fsm.registry import Registry
 from fsm.session import Session
 from fsm.step import Refusal, Step
+from fsm.stored import store
 from fsm.triggers import CallStarted, SegmentReceived, SessionConfigured, SessionEndRequested, Trigger
 
 __all__ = ["Here", "NotHere"]
@@ -123,10 +126,13 @@ class Here(Observer):
             StoreAway: it cannot, and is not to be missing.
         """
         found = []
-        for session in self.live():
+        async for session in with_pauses(self.live()):
             call_id = session.call_id
             transcript = self._transcripts.get(call_id) if partly else await self._transcripts.whole(call_id)
-            found.append(summary(self._document(session), transcript or Transcript(), words=words))
+            if self.is_live(call_id):
+                facts = self.activity.facts(session)
+                shown = document(store(session), facts, closed=False)
+                found.append(summary(shown, transcript or Transcript(), words=words))
         return found
 
     async def kept(self, call_id: str) -> None:
@@ -214,7 +220,8 @@ class Here(Observer):
 
     async def reset(self, *, wait: bool) -> int:
         """End every call of this node; return how many. With `wait` they have settled."""
-        ending = [session for session in self.live() if self.end(session.call_id)]
+        live = with_pauses(self.live())
+        ending = [session async for session in live if self.is_live(session.call_id) and self.end(session.call_id)]
         if wait:
             await asyncio.gather(*(self.settled(session.call_id) for session in ending))
         return len(ending)

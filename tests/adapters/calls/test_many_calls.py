@@ -1,0 +1,55 @@
+"""Whoever looks at many calls at once does not hold them up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from tests.adapters.calls.node import some_nodes
+from tests.fakes import elapse
+
+
+@asynccontextmanager
+async def counted_turns() -> AsyncIterator[Callable[[], int]]:
+    """Count how often something else of the loop has its turn."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    try:
+        yield lambda: turns
+    finally:
+        counting.cancel()
+
+
+async def test_looking_at_many_calls_and_ending_them_leaves_the_loop_to_others_in_between() -> None:
+    async with some_nodes(1, max_calls=200) as (one,):
+        for number in range(100):
+            await one.book.create(call_id=f"API{number}", bot="notes", metadata={})
+
+        async with counted_turns() as turns:
+            shown = await one.here.summaries(words=True)
+            looked = turns()
+            ended = await one.here.reset(wait=False)
+
+            assert (len(shown), ended) == (100, 100)
+            assert looked >= 3
+            assert turns() - looked >= 3
+
+
+async def test_a_call_that_ends_while_others_are_looked_at_is_not_shown() -> None:
+    async with some_nodes(1, max_calls=200) as (one,):
+        for number in range(40):
+            await one.book.create(call_id=f"API{number}", bot="notes", metadata={})
+        looking = asyncio.create_task(one.here.summaries(words=True))
+        await asyncio.sleep(0)
+        one.here.end("API39")
+        await elapse(1)
+
+        assert [call["call_id"] for call in await looking] == [f"API{number}" for number in range(39)]
