@@ -45,11 +45,11 @@ async def test_looking_at_many_calls_and_ending_them_leaves_the_loop_to_others_i
 
 async def test_a_call_that_ends_while_others_are_looked_at_is_not_shown() -> None:
     async with some_nodes(1, max_calls=200) as (one,):
-        for number in range(40):
+        for number in range(100):
             await one.book.create(call_id=f"API{number}", bot="notes", metadata={})
         looking = asyncio.create_task(one.here.summaries(words=True))
         await asyncio.sleep(0)
-        one.here.end("API39")
+        one.here.end("API99")
         await elapse(1)
 
-        assert [call["call_id"] for call in await looking] == [f"API{number}" for number in range(39)]
+        assert [call["call_id"] for call in await looking] == [f"API{number}" for number in range(99)]
