@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from html import escape
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.routing import Route
 
 from adapters.http.api.guarded import api_of, json_answer
 from adapters.http.problems import PROBLEM_SCHEMA
+from adapters.live.described import STREAMS
 
 __all__ = ["described", "document_of"]
 
@@ -50,6 +53,8 @@ def document_of(api: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document; made once."""
     if api.openapi_schema is None:
         document = api.openapi()
+        served = {route.path for route in api.routes if isinstance(route, Route)}
+        document["paths"] |= {path: {"get": deepcopy(told)} for path, told in STREAMS.items() if path in served}
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})
         schemas["Problem"] = PROBLEM_SCHEMA

@@ -16,6 +16,7 @@ from adapters.bus.contract import Bus
 from adapters.calls.contract import Calls, UnknownCall
 from adapters.http.access import Access, Denied
 from adapters.http.problems import problem
+from adapters.live.described import ALL_CALLS, ONE_CALL
 from adapters.live.front_socket import FrontSocket
 from adapters.live.fronts import By, Fronts, Key
 from adapters.live.hub import Hub
@@ -30,8 +31,6 @@ from fsm.observe import Journal
 
 __all__ = ["ALL_CALLS", "FRONT", "ONE_CALL", "Live"]
 
-ONE_CALL = "/api/v1/calls/{call_id}/live"
-ALL_CALLS = "/api/v1/calls/live"
 FRONT = "/logs"
 _BURST, _RATE = 20, 1.0  # connections of one client's fronts: at once, and a second from then on
 _LONGEST = 128  # characters of an id, a number, a token

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx import AsyncClient
 
+from adapters.bootstrap import build
 from adapters.http.app import build_api
 from adapters.http.described import document_of
+from adapters.settings import Settings
 from fsm.clock import LoopClock
 from fsm.manager import SessionManager
 from tests.adapters.http.fake_calls import FakeCalls
 from tests.adapters.http.served import api
+from tests.serve import serve
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,22 @@ def test_nothing_is_referred_to_that_is_not_there(document: dict[str, Any]) -> N
     named = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
 
     assert named == set(document["components"]["schemas"])
+
+
+async def test_streams_are_described_where_they_are_served(tmp_path: Path) -> None:
+    app = build(Settings(store="memory", data_dir=tmp_path, openai_api_key="k"))
+    async with serve(app.asgi) as address, AsyncClient() as client:
+        told = operations((await client.get(f"http://{address}/api/openapi.json")).json())
+    await app.aclose()
+    one, every = told["GET /api/v1/calls/{call_id}/live"], told["GET /api/v1/calls/live"]
+
+    assert list(one["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert [one["responses"].keys(), every["responses"].keys()] == [
+        {"200", "204", "401", "403", "404", "429", "500", "503"},
+        {"200", "401", "403", "429", "500", "503"},
+    ]
+    assert [parameter["name"] for parameter in one["parameters"]] == ["call_id", "Last-Event-ID", "after", "ticket"]
+    assert one["security"] == told["GET /api/v1/calls"]["security"]
 
 
 async def test_page_shows_every_route_and_loads_nothing() -> None:
