@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import orjson
 
 from adapters.calls.contract import Calls, UnknownCall, Unreachable
+from adapters.calls.export import line_json
 from adapters.live.events import END, OWN, Event, Place, of_record, read_place, the_end
 from adapters.live.hub import Hub, Placed, Subscription
 from fsm.document import iso, timestamp
@@ -133,7 +133,7 @@ class OneCall(Watcher):
     async def _snapshot(self, call: dict[str, Any]) -> None:
         """Tell the call as it is; what was said after its document was made comes as events."""
         seq = int(call["seq"])
-        lines = [asdict(line) for line in await self.calls.lines(self._id)]
+        lines = [line_json(line) for line in await self.calls.lines(self._id)]
         transcript = [line for line in lines if line["role"] == "segment" or line["seq"] <= seq]
         since = self.hub.since_place(self._id, Place(seq, OWN - 1)) or ()
         told_over = any(placed.event.ends_call for placed in since)

@@ -22,7 +22,7 @@ from adapters.http.api.shapes import (
     Validity,
 )
 from adapters.http.problems import problem, problems
-from fsm.document import timestamp
+from fsm.document import iso, timestamp
 
 __all__ = ["looking"]
 
@@ -117,7 +117,9 @@ async def get_journal(
 ) -> Response:
     """Return what happened, step by step."""
     records, following = await calls.journal(call_id, after=after, limit=limit)
-    return json_answer({"call_id": call_id, "records": records, "next_after": following})
+    return json_answer(
+        {"call_id": call_id, "records": [_record(record) for record in records], "next_after": following}
+    )
 
 
 @looking.get("/calls/{call_id:call}/validate", response_model=None, responses=documented(Validity, 404))
@@ -134,3 +136,10 @@ def _page(page: CallsPage) -> Response:
 def _marked(said: dict[str, Any], *, complete: bool) -> dict[str, Any]:
     """Return what is answered, with a mark if it is of this node only."""
     return said if complete else {**said, "complete": False}
+
+
+def _record(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a journal record as it is shown: with its times in ISO 8601, as everywhere in the API."""
+    shown = {**record, "at": iso(record["at"])} if "at" in record else record
+    call = record.get("call")
+    return shown if call is None else {**shown, "call": {**call, "created_at": iso(call["created_at"])}}

@@ -31,6 +31,7 @@ class FakeCalls:
 
     Attributes:
         away: whether nothing can be reached.
+        records: of every call's journal; none: records that tell no more than their step.
         asked: what was asked for last, as the API handed it on.
     """
 
@@ -38,6 +39,7 @@ class FakeCalls:
         self.known: dict[str, dict[str, Any]] = {}
         self.said: dict[str, list[TranscriptLine]] = {}
         self.away = False
+        self.records: list[dict[str, Any]] = []
         self.asked: Any = None
 
     def add(self, call_id: str, *lines: TranscriptLine, status: str = "active", **more: Any) -> None:
@@ -99,7 +101,8 @@ class FakeCalls:
     ) -> tuple[list[dict[str, Any]], int | None]:
         last = (await self.get(call_id))["seq"]
         versions = range(after + 1, min(after + limit, last) + 1)
-        return [{"version": version, "seq": version} for version in versions], (
+        told = self.records or [{"seq": version} for version in range(1, last + 1)]
+        return [{"version": version, **told[version - 1]} for version in versions], (
             after + limit if after + limit < last else None
         )
 

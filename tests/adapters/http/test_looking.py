@@ -180,6 +180,22 @@ async def test_it_is_told_whether_a_call_may_be_resumed(call_id: str, told: dict
     assert (answer.status_code, answer.json()) == (200, told)
 
 
+async def test_journal_tells_its_times_as_everything_else_does() -> None:
+    async with api() as (client, calls, _):
+        calls.add("CA1", seq=2)
+        calls.records = [
+            {"seq": 1, "at": BEGAN + 0.25, "event": "init", "call": {"bot": "shop", "created_at": BEGAN}},
+            {"seq": 1, "effects": []},
+        ]
+        first, second = (await client.get("/api/v1/calls/CA1/journal")).json()["records"]
+
+    assert (first["at"], first["call"]) == (
+        "2026-05-04T10:00:00.250Z",
+        {"bot": "shop", "created_at": "2026-05-04T10:00:00.000Z"},
+    )
+    assert second == {"version": 2, "seq": 1, "effects": []}
+
+
 @pytest.mark.parametrize("what", ["", "/transcript", "/export", "/journal", "/segments"])
 @pytest.mark.parametrize(
     "call_id", ["nobody", "..", "%00", "%FF%FE", "caf%C3%A9", "a%2Fb", "%2F", "x" * 5000, "%22%0D%0A"]

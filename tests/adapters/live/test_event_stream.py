@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -146,6 +147,19 @@ async def test_a_call_that_nobody_knows_is_no_stream() -> None:
         assert unknown.status_code == 404
         assert unknown.headers["content-type"] == "application/problem+json"
         assert unknown.json()["detail"] == "there is no call CA1"
+
+
+async def test_a_snapshot_tells_when_things_were_said_as_all_else_is_told() -> None:
+    async with a_world() as world:
+        world.answer()
+        world.say("hello")
+        await elapse(0.1)
+        async with a_stream(world) as stream:
+            snapshot = await stream.until("snapshot")
+
+    [line] = snapshot["data"]["transcript"]
+    assert line["text"] == "hello"
+    assert datetime.fromisoformat(line["at"]).timestamp() == pytest.approx(world.clock.wall(), abs=60)
 
 
 async def test_without_the_store_nobody_watches_all_calls_as_if_they_were_all() -> None:

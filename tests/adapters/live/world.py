@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from adapters.bus.contract import Answer, NodeAway
 from adapters.calls.contract import CallOver, CallsPage, TranscriptLine, UnknownCall
 from adapters.http.access import Access, Denied
+from adapters.http.app import build_api
 from adapters.live.app import Live
 from fsm.bots import load_bots
 from fsm.clock import LoopClock
@@ -127,7 +128,9 @@ class Book(Observer):
     async def lines(self, call_id: str) -> list[TranscriptLine]:
         records = self.records[call_id]
         return [
-            TranscriptLine(role=said["role"], text=said["text"], id=said.get("item_id", ""), seq=record["seq"])
+            TranscriptLine(
+                role=said["role"], text=said["text"], id=said.get("item_id", ""), at=record["at"], seq=record["seq"]
+            )
             for record in records
             for said in record.get("said", ())
         ]
@@ -233,11 +236,12 @@ async def a_world(
     """Give a node; whoever leaves it ends its calls, and fails if a subscription or a waiting front is left.
 
     Args:
-        access: who is let in; None: everybody, until `world.access` is told otherwise.
+        access: who is let in, and then the whole API is served; None: everybody, until `world.access` says otherwise.
     """
     world = World(book or Book(), bus or SharedBus("n1", []), journal)
-    routes = world.live.routes(world.book, access or world.access)  # type: ignore[arg-type]  # as far as asked
-    app = Starlette(routes=routes)
+    calls: Any = world.book  # as far as it is asked
+    routes = world.live.routes(calls, access or world.access)
+    app = Starlette(routes=routes) if access is None else build_api(world.manager, routes, calls=calls, access=access)
     async with serve(app, ws_ping_interval=None) as world.url:
         yield world
         world.manager.end_all()
