@@ -93,10 +93,7 @@ class CallBook(Counting):
         async def erase(question: Mapping[str, Any]) -> Any:
             await self._erase_here(question["call_id"])
 
-        async def forget(question: Mapping[str, Any]) -> Any:
-            await self._over.forget(question["call_id"])
-
-        return {**self._answers, "erase": erase, "forget": forget}
+        return {**self._answers, "erase": erase}
 
     # -- looking ---------------------------------------------------------------------------------
 
@@ -213,7 +210,7 @@ class CallBook(Counting):
                 pass
             if kept.owner not in ("", self._nodes.node):
                 with suppress(CallchartError):  # it is gone, and with it what it had
-                    await self._nodes.ask(kept.owner, "forget", call_id=call_id)
+                    await self._nodes.ask(kept.owner, "erase", call_id=call_id)
         await self._erase_here(call_id)
 
     async def run_pipeline(self, call_id: str) -> str:

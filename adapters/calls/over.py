@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -27,14 +27,16 @@ class OverCalls:
     """What may be done with a call that is over.
 
     Args:
-        forget: what else this node has of calls (spool, files, results), each in its turn.
+        unwrite: deletes what is on its way to the store, so that nothing brings the call back.
+        forget: stops the work on a call and deletes what was made of it; none of it begins again without the call.
     """
 
-    def __init__(self, store: SessionStore, *, clock: Clock, forget: Sequence[Forget]) -> None:
+    def __init__(self, store: SessionStore, *, clock: Clock, unwrite: Forget, forget: Forget) -> None:
         self._store = store
         self._shelf = Shelf(store)
         self._clock = clock
-        self._forget = tuple(forget)
+        self._unwrite = unwrite
+        self._forget = forget
 
     async def patch(self, call_id: str, metadata: Mapping[str, Any], version: int | None) -> dict[str, Any]:
         """Merge `metadata` into those of a call that is over; see `Calls.patch`.
@@ -61,16 +63,12 @@ class OverCalls:
                 return changed
         raise Unreachable(f"call {call_id} is still being written; try again")
 
-    async def forget(self, call_id: str) -> None:
-        """Delete what this node has of a call beside the store."""
-        for forget in self._forget:
-            await forget(call_id)
-
     async def erase(self, call_id: str) -> None:
-        """Delete everything of a call. What could write it again goes first."""
-        await self.forget(call_id)
+        """Delete everything of a call that the store or this node has."""
+        await self._unwrite(call_id)
         with reachable():
             await self._store.delete(call_id)
+        await self._forget(call_id)
 
     def _amending(self, kept: Kept, shown: Mapping[str, Any], changed: Mapping[str, Any]) -> Commit:
         record = {

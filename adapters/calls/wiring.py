@@ -51,7 +51,7 @@ def book_of(
     book = CallBook(
         here=here,
         shelf=Shelf(keeping.store),
-        over=OverCalls(keeping.store, clock=clock, forget=(keeping.write_behind.erase, keeping.runner.forget)),
+        over=OverCalls(keeping.store, clock=clock, unwrite=keeping.write_behind.erase, forget=keeping.runner.forget),
         nodes=Nodes(keeping.bus),
         desk=ownership.desk,
         bots={name: choose("", name)[0] for name in bots.by_name},

@@ -105,7 +105,7 @@ class Node:
         self.book = CallBook(
             here=self.here,
             shelf=Shelf(store),
-            over=OverCalls(store, clock=clock, forget=(self.journal.erase, self._forget)),
+            over=OverCalls(store, clock=clock, unwrite=self.journal.erase, forget=self._forget),
             nodes=Nodes(bus),
             desk=self.desk,
             bots=self._machines,

@@ -21,7 +21,9 @@ from handlers import REGISTRY
 from tests.fakes import FakeAgents, FakeFronts, FakeIntents, elapse
 
 
-async def test_a_call_is_begun_told_worked_on_and_erased_with_its_files(tmp_path: Path) -> None:
+async def test_a_call_is_begun_told_worked_on_and_erased_with_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings, clock = Settings(store="memory", data_dir=tmp_path), LoopClock()
     bots = load_bots(None, REGISTRY)
     choose = machines(bots, REGISTRY)
@@ -53,6 +55,13 @@ async def test_a_call_is_begun_told_worked_on_and_erased_with_its_files(tmp_path
     written = (folder / "transcript.json").read_text(encoding="utf-8")
     run = await book.run_pipeline("API1")
     await elapse(1)
+    delete = keeping.store.delete
+
+    async def while_work_is_done(call_id: str) -> bool:
+        assert await keeping.runner.kept(await keeping.runner.run(call_id, again=True))
+        return await delete(call_id)
+
+    monkeypatch.setattr(keeping.store, "delete", while_work_is_done)
     await book.erase("API1")
 
     assert (created.state, (await keeping.store.stats()).live) == ("listening", 0)
