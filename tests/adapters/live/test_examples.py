@@ -211,7 +211,7 @@ def test_the_page_shows_a_ticket_and_a_new_one_each_time() -> None:
 
     assert page["opened"] == [
         "ws://callchart.test/logs?called=%2B15550100&ticket=t1",
-        "ws://callchart.test/logs?call_id=CA1&ticket=t2",
+        "ws://callchart.test/logs?call_id=CA1&after=0.0&ticket=t2",
     ]
     assert page["asked"][1] == ["http://callchart.test/api/v1/tickets", {"call_id": "CA1", "control": True}]
 
