@@ -35,7 +35,7 @@ coverage: $(VENV)/.for-work ## Every test, and which branches none took; fails i
 	@$(BIN)/python -m pytest --cov=fsm --cov=handlers --cov=adapters --cov-report=term-missing:skip-covered $(ARGS)
 	@$(if $(ARGS),,$(BIN)/python -m coverage report --include='$(COVERED)' --fail-under=100 --skip-covered --precision=2)
 
-check: $(VENV)/.for-work ## Format, lint, types, imports, charts, diagrams, schema, a short storm
+check: $(VENV)/.for-work ## Format, lint, types, imports, charts, diagrams, schema, short benchmarks
 	@scripts/check
 
 format: $(VENV)/.for-work ## Put the code into its format

@@ -78,11 +78,18 @@ def test_every_command_of_the_readme_is_one() -> None:
     assert told == set(_COMMANDS)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/api.md", "docs/live.md", "docs/operations.md"])
 def test_every_link_of_a_page_leads_to_a_file(page: str) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", texts_of(page))
 
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["docs/api.md", "docs/operations.md"])
+def test_every_setting_of_a_page_is_one(page: str) -> None:
+    named = set(re.findall(r"`((?:[A-Z]+_)+[A-Z]+)[=`]", texts_of(page))) | {"RETENTION"}
+
+    assert named - set(example_settings()) - {"REDIS_"} == set()
 
 
 def test_every_file_that_a_page_names_exists() -> None:

@@ -44,6 +44,15 @@ def test_missed_goal_is_the_exit_code(capsys: pytest.CaptureFixture[str]) -> Non
     assert [f["ok"] for f in json.loads(capsys.readouterr().out.splitlines()[0])] == [True, True, False, True]
 
 
+def test_a_short_run_judges_what_holds_on_every_machine_alone() -> None:
+    slow = Figure(name="commits", reached=1, goal=20_000)
+    left = Figure(name="tasks", reached=1, goal=0, better="exactly")
+
+    assert main(lambda smoke: [slow], "Figures.", ["--smoke", "--json"]) == 0
+    assert main(lambda smoke: [slow], "Figures.", ["--json"]) == 1
+    assert main(lambda smoke: [left], "Figures.", ["--smoke", "--json"]) == 1
+
+
 def test_sides_take_turns_and_medians_are_compared() -> None:
     order: list[str] = []
 

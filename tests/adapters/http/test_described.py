@@ -20,6 +20,8 @@ from tests.adapters.http.fake_calls import FakeCalls
 from tests.adapters.http.served import api
 from tests.serve import serve
 
+DOCS = Path(__file__).parents[3] / "docs" / "api.md"
+
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
@@ -110,6 +112,14 @@ async def test_streams_are_described_where_they_are_served(tmp_path: Path) -> No
     ]
     assert [parameter["name"] for parameter in one["parameters"]] == ["call_id", "Last-Event-ID", "after", "ticket"]
     assert one["security"] == told["GET /api/v1/calls"]["security"]
+
+
+def test_the_documentation_tells_of_every_route_and_of_no_other(document: dict[str, Any]) -> None:
+    told = set(re.findall(r"`((?:GET|POST|PATCH|DELETE) /[^`?]*)", DOCS.read_text("utf-8")))
+    names = [name.replace("/api/v1", "").replace("{call_id}", "{id}") for name in operations(document)]
+    streams = {"GET /calls/live", "GET /calls/{id}/live"}
+
+    assert told | {"GET /livez", "GET /readyz"} == {*names, *streams}
 
 
 async def test_page_shows_every_route_and_loads_nothing() -> None:
