@@ -9,12 +9,12 @@ from __future__ import annotations
 from asyncio import CancelledError  # what a handler may raise, although it is no Exception
 from typing import NamedTuple
 
-from fsm.compile import FlatRow, Machine, Node
+from fsm.compile import FlatRow, Machine
 from fsm.context import CallContext, remember
 from fsm.registry import Verdict
 from fsm.triggers import After, Trigger
 
-__all__ = ["active", "Finding", "Init", "Refusal", "Snapshot", "Step", "begin", "step"]
+__all__ = ["Finding", "Init", "Refusal", "Snapshot", "Step", "begin", "step"]
 
 
 class Init(Trigger):
@@ -139,8 +139,3 @@ def _visit(visits: tuple[int, ...], row: FlatRow) -> tuple[int, ...]:
     for index in row.entered:
         counts[index] += 1
     return tuple(counts)
-
-
-def active(machine: Machine, state: str) -> tuple[Node, ...]:
-    """Return the nodes that are active while a call is in `state`, the root first."""
-    return tuple(machine.nodes[i] for i in machine.leaves[state].path)

@@ -138,7 +138,6 @@ class Hub(Observer):
         self.publish = _to_nobody
         self.tag = hashlib.blake2s(node.encode(), digest_size=3).hexdigest()
         self.clock = clock
-        self.lagged = 0
         self._journal = journal
         self._queue = queue
         self._ring: deque[Placed] = deque(maxlen=kept)

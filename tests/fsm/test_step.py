@@ -6,7 +6,7 @@ import asyncio
 
 from fsm.context import CallContext
 from fsm.registry import Registry
-from fsm.step import Finding, Refusal, Step, active, begin, step
+from fsm.step import Finding, Refusal, Step, begin, step
 from fsm.triggers import (
     CallDtmf,
     CallEnded,
@@ -125,10 +125,6 @@ def test_each_entry_counts_a_visit_of_its_node() -> None:
     assert isinstance(done, Step)
     assert done.after.visits == (1, 1, 1, 0)
     assert (first.after.seq, done.after.seq) == (1, 2)
-
-
-def test_active_nodes_are_the_leaf_and_what_it_lies_in() -> None:
-    assert [node.name for node in active(MACHINE, "x")] == ["rows", "x"]
 
 
 def test_a_reducer_that_returns_no_context_changes_nothing() -> None:
