@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError, R
 
 from adapters.stores.breaker import Breaker
 from adapters.stores.contract import CallRefused, StoreAway
-from adapters.stores.redis_errors import LOST, as_away, as_refused, is_wrong_setting
+from adapters.stores.redis_errors import LOST, as_away, as_refused, why_unfit, wrong_setting
 from adapters.stores.redis_scripts import load_scripts
 from fsm.errors import SettingError
 
@@ -38,7 +37,6 @@ _AT_ONCE = 32  # exchanges that are under way at most, each on a connection of i
 _STRIDE = 32  # commands that are sent before others may run; the server works on them meanwhile
 _QUIET = 5.0  # seconds without a message until a server that we listen to is asked whether it is there
 _SHAS = 2  # how often a server may forget its scripts while we load them
-_POLICY = re.compile(r"maxmemory[_-]policy\W+(?:b')?([a-z-]+)")  # of CONFIG GET and of INFO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +92,7 @@ class Link:
         """Look whether it may be used; returns if it cannot be reached.
 
         Raises:
-            SettingError: it evicts, or takes neither our password nor our database.
+            SettingError: it evicts, takes neither our password nor our database, or is no cluster, or one.
         """
         wrong: SettingError | None = None
         try:
@@ -291,22 +289,16 @@ class Link:
             StoreAway: it cannot be reached.
         """
         try:
-            said = await self._on_each(("CONFIG", "GET", "maxmemory-policy"))
+            said = await self._on_each(("CONFIG", "GET", "maxmemory-policy"), ("INFO", "cluster"))
             if any(isinstance(reply, ResponseError) for reply in said):  # a hosted one does not tell its configuration
-                said = await self._on_each(("INFO", "memory"))
+                said += await self._on_each(("INFO", "memory"))
             await self._load_scripts()
         except StoreAway as away:
-            cause = away.__cause__
-            if is_wrong_setting(cause):
-                raise SettingError(f"REDIS_URL, REDIS_PASSWORD, REDIS_DB: Redis does not let us in: {cause}") from cause
+            if wrong := wrong_setting(away.__cause__):
+                raise SettingError(wrong) from away.__cause__
             raise
-        for reply in said:
-            policy = _POLICY.search(str(reply))
-            if policy and policy[1] != "noeviction":
-                raise SettingError(
-                    f"REDIS_URL: this Redis throws keys away when its memory is full (maxmemory-policy {policy[1]}), "
-                    "and calls would be lost; set maxmemory-policy to noeviction, or use another Redis"
-                )
+        if why := why_unfit(said, cluster=self.target.cluster):
+            raise SettingError(why)
         self._is_checked = True
 
 
