@@ -9,6 +9,7 @@ NORMAL in WAL mode).
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -16,14 +17,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from adapters.stores.contract import StoreAway
 from adapters.stores.sqlite_schema import connect, primary_code, ready
+from fsm.errors import SettingError
 
 __all__ = ["SqliteFile"]
 
 T = TypeVar("T")
+_File: TypeAlias = tuple[int, int]
+_log = logging.getLogger(__name__)
 _GROUP = 512  # writes in one transaction, at most
 
 
@@ -53,6 +57,8 @@ class SqliteFile:
         self._reader = ThreadPoolExecutor(1, "callchart-store-reader")
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
+        self._writes_to: _File | None = None
+        self._reads_from: _File | None = None
         self._open = False
         self._closed = False
 
@@ -72,6 +78,7 @@ class SqliteFile:
         try:
             ready(self.path, busy=self._busy)
             self._writing = connect(self.path, busy=self._busy, max_bytes=self._max_bytes)
+            self._writes_to = _file_at(self.path)
         except sqlite3.Error as error:
             raise _away(self.path, error) from error
 
@@ -79,6 +86,7 @@ class SqliteFile:
         try:
             self._reading = connect(self.path, busy=self._busy)
             self._reading.execute("PRAGMA query_only = ON")
+            self._reads_from = self._writes_to
         except sqlite3.Error as error:
             raise _away(self.path, error) from error
 
@@ -152,6 +160,9 @@ class SqliteFile:
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, work)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._reads_from != self._writes_to:
+            self._close_reading()
+            self._open_reading()
         assert self._reading is not None
         try:
             return work(self._reading)
@@ -171,10 +182,12 @@ class SqliteFile:
 
     def _perform(self, jobs: list[_Job]) -> None:
         try:
+            self._follow()
             results = self._transact(jobs)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreAway) as error:
+            away = error if isinstance(error, StoreAway) else _away(self.path, error)
             for job in jobs:
-                job.done.set_exception(_away(self.path, error))
+                job.done.set_exception(away)
         except Exception as error:  # noqa: BLE001  # what SQLite has no place for, say: its sender's fault, and no other's
             if len(jobs) == 1:
                 jobs[0].done.set_exception(error)
@@ -184,6 +197,34 @@ class SqliteFile:
         else:
             for job, result in zip(jobs, results, strict=True):
                 job.done.set_result(result)
+
+    def _follow(self) -> None:
+        """Write to where the path leads. A file that was deleted takes everything, and the next process finds nothing.
+
+        Raises:
+            StoreAway: another file is there, beside which a log of ours may lie: it is not for us to open.
+        """
+        try:
+            there = _file_at(self.path)
+            if there == self._writes_to and self._writing is not None:
+                return
+            if there is not None and self._writing is not None:
+                raise StoreAway(
+                    f"{self.path}: another file was put in its place; put it back, or start callchart again"
+                )
+            self._begin_anew()
+        except (OSError, SettingError) as error:
+            raise StoreAway(f"{self.path}: it cannot be looked at or made again: {error}") from error
+
+    def _begin_anew(self) -> None:
+        if self._writing is not None:
+            _log.error(
+                "store_deleted", extra={"file": str(self.path), "hint": "what was in it is gone; a new one begins"}
+            )
+            self._close_writing()
+            for suffix in ("-wal", "-shm"):  # of no use without it, and no part of the next one
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        self._open_writing()
 
     def _transact(self, jobs: list[_Job]) -> list[Any]:
         db = self._writing
@@ -200,6 +241,15 @@ class SqliteFile:
                 db.execute("ROLLBACK")
             raise
         return results
+
+
+def _file_at(path: Path) -> _File | None:
+    """Return what tells the file of this path from any other one; None: there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _away(path: Path, error: sqlite3.Error) -> StoreAway:

@@ -57,6 +57,10 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
+def rename(path: Path, name: str) -> Path:
+    return path.rename(path.with_name(name))
+
+
 # -- a process is killed ---------------------------------------------------------------------------
 
 
@@ -218,6 +222,61 @@ async def test_damage_that_shows_later_is_said(path: Path) -> None:
             await store.get("CA77")
         with pytest.raises(StoreAway, match="damaged"):
             await committed(store, "CA77", first=6)
+
+
+# -- the file is not there any more ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", ["file", "all", "folder"])
+async def test_file_that_is_deleted_while_it_is_used_is_told_and_a_new_one_takes_what_comes(
+    path: Path, gone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(path) as store:
+        await committed(store, "before")
+        for file in [path] if gone == "file" else list(path.parent.iterdir()):
+            file.unlink()
+        if gone == "folder":
+            path.parent.rmdir()
+
+        await committed(store, "after")
+        assert await store.get("before") is None
+        assert await store.list_active() == ["after"]
+        assert [record.message for record in caplog.records] == ["store_deleted"]
+
+    async with opened(path) as store:
+        assert await store.list_active() == ["after"]
+
+
+async def test_file_in_whose_place_another_one_was_put_is_not_written_beside_it(path: Path) -> None:
+    async with opened(path) as store:
+        await committed(store, "before")
+        aside = rename(path, "aside")
+        write(path, b"")
+
+        with pytest.raises(StoreAway, match="another file was put in its place; put it back, or start callchart again"):
+            await committed(store, "after")
+        assert content(path) == b""
+
+        rename(aside, path.name)
+        await committed(store, "after")
+        assert await store.list_active() == ["after", "before"]
+
+
+async def test_file_that_cannot_be_made_again_counts_as_away_until_it_can(path: Path) -> None:
+    async with opened(path) as store:
+        await committed(store, "before")
+        for file in list(path.parent.iterdir()):
+            file.unlink()
+        path.parent.rmdir()
+        path.parent.write_text("in the way")
+
+        for _ in range(2):
+            with pytest.raises(StoreAway, match="cannot be looked at or made again"):
+                await committed(store, "after")
+
+        path.parent.unlink()
+        await committed(store, "after")
+        assert await store.list_active() == ["after"]
 
 
 # -- the file cannot be used -----------------------------------------------------------------------
