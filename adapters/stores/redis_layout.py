@@ -2,7 +2,7 @@
 
 call_session:CA1             its document, readable JSON, with a time to live
 {call_session:CA1}:log       its log, a stream with ids `<fence>-<version>`; the braces keep it in the document's slot
-{call_session:CA1}:lease     a hash: fence, owner, until when (ms), version, head, and where it belongs
+{call_session:CA1}:lease     a hash: id, fence, owner, until when (ms), version, head, and where it belongs
 {call_session:}:live ...     indices of all calls, sorted sets in a slot of their own: hints, rebuilt from the leases
 """
 
@@ -37,7 +37,7 @@ class Layout:
         self.indices = tuple(f"{{{prefix}}}:{name}".encode() for name in _NAMES)
         self.marker = f"{{{prefix}}}:indexed".encode()
         self.leases = f"{{{prefix}*}}:lease".encode()
-        """A glob that matches every lease."""
+        """A glob that matches every lease, and those of prefixes that begin with ours: the `id` in a lease tells."""
 
     def keys(self, call_id: str) -> tuple[bytes, bytes, bytes]:
         """Return the keys of a call's document, log and lease."""

@@ -28,6 +28,7 @@ if not call.known and is_full() then return answer('full', false) end
 if before ~= owner then call.fence, call.owner = call.fence + 1, owner end
 call.lease_until = now + lease
 local lease_until = whole(call.lease_until)
+name_lease(call, id)
 redis.call('HSET', LEASE, 'fence', whole(call.fence), 'owner', owner, 'until', lease_until)
 if not call.known then redis.call('PEXPIRE', LEASE, lease + 3600000) end
 return answer('', placed(id, call.placed, lease_until))

@@ -37,6 +37,7 @@ if call.handed then handed = '1' end
 call.version, call.fence, call.expires = first + count - 1, fence, 0
 if over and settled == '1' and handed == '1' then call.expires = expiry(ended, active, ARGV[15], now) end
 
+name_lease(call, id)
 local what = table.concat({status, settled, handed, created, ended, whole(call.expires)}, ' ')
 local lease_until = whole(call.lease_until)
 redis.call('HSET', LEASE, 'fence', ARGV[3], 'owner', owner, 'until', lease_until, 'version', whole(call.version),

@@ -71,6 +71,11 @@ local function set_expiry(call, now)
   end
 end
 
+-- Write in a lease that is about to begin whose it is: its key tells a prefix and an id, but not where one ends.
+local function name_lease(call, id)
+  if not call.claimed then redis.call('HSET', LEASE, 'id', id) end
+end
+
 -- When a call that is done may be forgotten, by the earlier of its own clock and ours.
 local function expiry(ended, active, retention, now)
   local at = tonumber(ended)

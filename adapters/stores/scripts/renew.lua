@@ -4,6 +4,7 @@ local call = read_lease()
 if fence < call.fence or (fence == call.fence and call.claimed and owner ~= call.owner) then return {0, false} end
 if call.known and call.settled then return {1, false} end
 local lease_until = whole(now_ms() + lease)
+name_lease(call, id)
 redis.call('HSET', LEASE, 'fence', ARGV[3], 'owner', owner, 'until', lease_until)
 if not call.known then
   redis.call('PEXPIRE', LEASE, lease + 3600000)

@@ -298,6 +298,24 @@ async def test_lost_indices_are_rebuilt_from_the_leases(server: RedisServer) -> 
         assert await store.stats() == before
 
 
+async def test_calls_of_a_prefix_that_begins_with_ours_are_not_taken_for_ours(server: RedisServer) -> None:
+    other = RedisStore(Link(Target(url=server.url)), prefix="call_session:eu:")
+    async with at(server.port) as store:
+        await claimed(other, "CA1")
+        await committed(other, "CA1")
+        await claimed(other, "CA2")
+        await committed(store, "ours")
+        for key in server.call("KEYS", "{call_session:}:*"):
+            server.call("DEL", key.decode())
+
+        await store.cleanup_expired()
+
+        assert await store.list_active() == ["ours"]
+        assert [kept.call_id for kept in (await store.find()).calls] == ["ours"]
+        assert await other.list_active() == ["CA1"]
+    await other.aclose()
+
+
 async def test_document_that_was_lost_is_told_and_the_log_is_there(server: RedisServer) -> None:
     async with at(server.port) as store:
         await committed(store, count=2)
