@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
         listener = bind(settings.host, settings.port)
         try:
             await application.start()
+            _keep_for_good()
             server = DrainingServer(application.asgi, drain=application.drain, listening=_announce)
             await server.serve(sockets=[listener])
         finally:
@@ -44,6 +46,12 @@ def run(options: argparse.Namespace) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve())
     return 0
+
+
+def _keep_for_good() -> None:
+    """Have the garbage collector leave alone what is there now: it stays, and to look through it holds up all calls."""
+    gc.collect()
+    gc.freeze()
 
 
 def _announce(url: str) -> None:

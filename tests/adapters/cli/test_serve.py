@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.http.server import DrainingServer
 from tests.adapters.cli.conftest import Command
 
 KEY = "sk-none"
@@ -101,3 +103,22 @@ def test_a_bots_file_that_is_wrong_keeps_it_from_starting(
     ran = callchart("serve", "--port", "0")
     assert ran.code == 1
     assert ran.err.startswith(f"{bots}:1:")
+
+
+def test_what_is_there_when_it_starts_is_not_looked_through_again_while_calls_speak(
+    callchart: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    left_alone = []
+
+    async def served(server: DrainingServer, sockets: list[socket.socket]) -> None:
+        left_alone.append(gc.get_freeze_count())
+
+    monkeypatch.setattr(DrainingServer, "serve", served)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("CALLCHART_DATA_DIR", str(tmp_path / "data"))
+    try:
+        assert callchart("serve", "--port", "0").code == 0
+    finally:
+        gc.unfreeze()
+    assert left_alone
+    assert left_alone[0] > 10_000
