@@ -65,8 +65,8 @@ class OverCalls:
 
     async def erase(self, call_id: str) -> None:
         """Delete everything of a call that the store or this node has."""
-        await self._unwrite(call_id)
         with reachable():
+            await self._unwrite(call_id)
             await self._store.delete(call_id)
         await self._forget(call_id)
 
