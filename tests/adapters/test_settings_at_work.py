@@ -1,4 +1,4 @@
-"""Each setting of how calls are kept reaches what it is about, when the application is built of the settings."""
+"""Each setting reaches what it is about, when the application is built of what the environment says."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx import AsyncClient
 
 from adapters.bootstrap import Application, build
 from adapters.settings import Settings, read_settings
 from adapters.stores.chosen import store_of
 from adapters.stores.contract import Kept, SessionStore
 from fsm.clock import LoopClock
+from fsm.triggers import SessionConfigured
 from tests.adapters.stores.bench import a_commit, a_head, an_ended_head
 from tests.fakes import elapse
+from tests.serve import serve
 
 _DAY = 86400.0
 
@@ -163,3 +166,85 @@ async def test_ended_calls_are_kept_for_the_retention(tmp_path: Path, store: str
 
     assert await kept(made) == ["newer"]
     await made.aclose()
+
+
+# -- who may ask, and how the process ends ------------------------------------------------------------
+
+
+async def statuses(client: AsyncClient, token: str) -> tuple[int, int]:
+    """Return what somebody with this token is answered who looks, and who steers."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    looked = await client.get("/api/v1/calls/stats", headers=headers)
+    steered = await client.post("/api/v1/reset", headers=headers)
+    return looked.status_code, steered.status_code
+
+
+async def test_the_api_asks_for_its_tokens(tmp_path: Path) -> None:
+    tokens = {"CALLCHART_API_TOKEN": "steer", "CALLCHART_API_READ_TOKEN": "look"}
+    async with (
+        running(tmp_path, **tokens) as application,
+        serve(application.asgi) as address,
+        AsyncClient(base_url=f"http://{address}") as client,
+    ):
+        assert await statuses(client, "") == (401, 401)
+        assert await statuses(client, "guess") == (401, 401)
+        assert await statuses(client, "look") == (200, 403)
+        assert await statuses(client, "steer") == (200, 202)
+
+
+async def test_only_pages_that_are_allowed_may_ask(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, CALLCHART_ALLOWED_ORIGINS="https://desk.example.net") as application,
+        serve(application.asgi) as address,
+        AsyncClient(base_url=f"http://{address}") as client,
+    ):
+        answers = [
+            (await client.get("/api/health", headers={"Origin": origin})).status_code
+            for origin in ("https://desk.example.net", "https://evil.example.net")
+        ]
+
+    assert answers == [200, 403]
+
+
+@pytest.mark.parametrize(("rate", "refused"), [("1", True), ("", False)])
+async def test_a_client_may_ask_so_often(tmp_path: Path, rate: str, refused: bool) -> None:
+    async with (
+        running(tmp_path, CALLCHART_API_RATE=rate) as application,
+        serve(application.asgi) as address,
+        AsyncClient(base_url=f"http://{address}") as client,
+    ):
+        answers = [(await client.get("/api/health")).status_code for _ in range(20)]
+
+    assert (429 in answers) is refused
+
+
+@pytest.mark.parametrize(("grace", "seconds"), [("5s", 5.0), ("", 30.0)])
+async def test_live_calls_may_go_on_for_the_grace_when_the_process_ends(
+    tmp_path: Path, grace: str, seconds: float
+) -> None:
+    bots = tmp_path / "bots.yaml"
+    bots.write_text("default: {chart: listen}\n", encoding="utf-8")
+    async with running(tmp_path, DRAIN_GRACE=grace, CALLCHART_BOTS=str(bots)) as application:
+        await application.calls.create(call_id="API1", bot="", metadata={})
+        session = application.switchboard.manager.get("API1")
+        assert session is not None
+        began = session.clock.now()
+
+        await application.drain()
+
+        assert seconds <= session.clock.now() - began < seconds + 3
+        assert session.context.end_reason == "shutdown"
+
+
+async def test_an_owner_gives_its_call_up_when_a_commit_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path) as application:
+        assert await announced(application) == "welcome"
+        await elapse(0.1)
+        session = application.switchboard.manager.get("CA1")
+        assert session is not None
+        assert (await application.store.claim("CA1", "another", lease=60.0, force=True)).granted
+
+        session.post(SessionConfigured(voice="cedar"))
+        await elapse(0.5)
+
+        assert session.given_up
