@@ -64,16 +64,18 @@ class Reaper:
             await rounds.aclose()
 
     async def look(self) -> None:
-        """See to what has been without an owner for too long. While the store is away, nothing is."""
+        """See to what has been without an owner for too long. While the store is away, or takes nothing, nothing is."""
         try:
             left = await self._keeper.ask(self._store.unsettled(), within=self._every)
+            if left:
+                await self._keeper.ask(self._store.check_writes())
             now = self._clock.now()
             self._seen = {kept.call_id: self._seen.get(kept.call_id, now) for kept in left}
             for kept in left:
                 if now - self._seen[kept.call_id] >= self._window(kept):
                     await self._see_to(kept)
         except StoreAway:
-            self._seen.clear()  # their owners cannot reach it either: they get the whole time to renew
+            self._seen.clear()  # their owners cannot renew either: they get the whole time to do it
 
     async def _see_to(self, kept: Kept) -> None:
         try:

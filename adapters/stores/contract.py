@@ -242,6 +242,14 @@ class SessionStore(Protocol):
         """Note that the call's outbox was handed to the post-call work; True for whoever does it first."""
         ...
 
+    async def check_writes(self) -> None:
+        """Return if changes are taken; a store that is full, or a replica of another, may be read all the same.
+
+        Raises:
+            StoreAway: they are not.
+        """
+        ...
+
     # -- reading ---------------------------------------------------------------------------------
 
     async def get(self, call_id: str, *, touch: bool = False) -> Kept | None:

@@ -236,6 +236,9 @@ class MemoryStore:
         self._set_head(call_id, call, call.head)
         return True
 
+    async def check_writes(self) -> None:
+        """It takes them."""
+
     # -- reading ---------------------------------------------------------------------------------
 
     def _kept(self, call_id: str, call: _Call) -> Kept | None:

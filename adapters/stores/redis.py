@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["RedisStore", "redis_store", "redis_target"]
 
 _PAGE = 500  # calls that are looked at in one round trip
+_PROBE_MS = 60_000  # that what is written to see whether anything is written stays there
 
 
 def redis_target(settings: Settings) -> Target:
@@ -155,6 +156,9 @@ class RedisStore:
         is_first, moved = await self._change("hand_over", call_id, self._retention)
         await self._place([moved])
         return bool(is_first)
+
+    async def check_writes(self) -> None:
+        await self._link.run([("SET", self._layout.probe, "1", "PX", _PROBE_MS)])
 
     async def cleanup_expired(self) -> int:
         """Forget what Redis has not let go by itself, and set the indices right."""

@@ -36,6 +36,7 @@ class Layout:
         self.prefix = prefix
         self.indices = tuple(f"{{{prefix}}}:{name}".encode() for name in _NAMES)
         self.marker = f"{{{prefix}}}:indexed".encode()
+        self.probe = f"{{{prefix}}}:probe".encode()
         self.leases = f"{{{prefix}*}}:lease".encode()
         """A glob that matches every lease, and those of prefixes that begin with ours: the `id` in a lease tells."""
 

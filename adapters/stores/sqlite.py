@@ -106,6 +106,9 @@ class SqliteStore:
     async def hand_over(self, call_id: str) -> bool:
         return await self._file.write(partial(hand_over, call_id=call_id), durable=True)
 
+    async def check_writes(self) -> None:
+        """It takes them, as far as anybody is to know: it has one owner, who would not be waited for by others."""
+
     # -- reading ---------------------------------------------------------------------------------
 
     async def get(self, call_id: str, *, touch: bool = False) -> Kept | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.stores.contract import StoreAway
 from fsm.errors import CallchartError
 from tests.adapters.ownership.house import House, a_store
 from tests.calls.nodes import BusHub
@@ -73,6 +74,32 @@ async def test_after_the_store_was_away_every_owner_has_the_whole_time_to_renew(
     await elapse(20.0)
 
     house.store.cut = False
+    await elapse(25.0)
+    assert house.reopened == []
+    await elapse(15.0)
+
+    assert house.reopened == ["CA1"]
+    await house.close()
+
+
+async def test_after_the_store_took_no_writes_every_owner_has_the_whole_time_to_renew() -> None:
+    store, hub = a_store(), BusHub()
+    await orphaned(store, hub)
+    full = True
+
+    class Full:
+        def __getattr__(self, name: str) -> object:
+            return getattr(store, name)
+
+        async def check_writes(self) -> None:
+            if full:
+                raise StoreAway("out of memory")
+
+    house = await House.open(Full(), hub, "b")
+    await house.reaper.start()
+    await elapse(60.0)
+
+    full = False
     await elapse(25.0)
     assert house.reopened == []
     await elapse(15.0)

@@ -268,6 +268,29 @@ def test_what_comes_behind_a_lost_script_of_the_same_call_is_repeated_with_it() 
     assert _to_repeat(commands, replies) == [0, 2]
 
 
+@pytest.mark.parametrize(
+    ("ill", "well"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    ],
+    ids=["full", "a replica"],
+)
+async def test_server_that_is_read_and_takes_nothing_is_told(
+    server: RedisServer, ill: tuple[str, ...], well: tuple[str, ...]
+) -> None:
+    async with at(server.port) as store:
+        await store.check_writes()
+        server.call(*ill)
+        try:
+            assert await store.unsettled() == []
+            with pytest.raises(StoreAway):
+                await store.check_writes()
+        finally:
+            server.call(*well)
+        await store.check_writes()
+
+
 async def test_server_that_lost_everything_gets_leases_and_calls_again(server: RedisServer) -> None:
     async with at(server.port) as store:
         await claimed(store)
