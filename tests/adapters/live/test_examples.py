@@ -206,6 +206,18 @@ def test_the_page_begins_the_next_call_from_a_clean_state() -> None:
 
 
 @needs_node
+def test_the_page_that_was_loaded_again_goes_back_to_its_number_when_the_call_is_over() -> None:
+    again = ("hear", {"type": "bound", "call_id": "CA1", "data": {"by": "call_id"}})
+    page = browse(*WATCH, BOUND, SNAPSHOT, ("load",), ("open",), again, ENDED, ("wait",))
+
+    assert page["status"] == "ended: goodbye"
+    assert page["opened"][1:] == [
+        "ws://callchart.test/logs?call_id=CA1&after=4.499",
+        "ws://callchart.test/logs?called=%2B15550100",
+    ]
+
+
+@needs_node
 def test_the_page_shows_a_ticket_and_a_new_one_each_time() -> None:
     page = browse(WATCH[0], ("fill", ("token", "secret")), *WATCH[1:], BOUND, ("drop", 1006), ("wait",))
 

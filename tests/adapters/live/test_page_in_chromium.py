@@ -20,10 +20,12 @@ from tests.serve import serve
 
 _PAGE = Path(__file__).parents[3] / "docs" / "examples" / "logs.html"
 _CHROMIUM = program()
+_CONNECTED = 'document.getElementById("link").textContent === "connected"'
 _TOKEN = "token-of-the-desk"
 
 pytestmark = [
     pytest.mark.real_time,
+    pytest.mark.timeout(60),  # a browser starts
     pytest.mark.skipif(
         _CHROMIUM is None, reason="there is no Chromium to show the page (Debian: apt install chromium)"
     ),
@@ -79,7 +81,7 @@ async def test_a_page_leaves_a_configuration_and_shows_its_call_and_the_same_whe
         await page.until(has("<b>Hello?</b>"))
         before = await shown(page)
         await page.reload()
-        await page.until(has("connected"))
+        await page.until(_CONNECTED)
         after = await shown(page)
         world.say("Still there?")
         await page.until(has("Still there?"))
@@ -90,15 +92,22 @@ async def test_a_page_leaves_a_configuration_and_shows_its_call_and_the_same_whe
     assert after == before
 
 
-async def test_a_page_follows_its_number_from_one_call_to_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loads_again", [False, True])
+async def test_a_page_follows_its_number_from_one_call_to_the_next(loads_again: bool, tmp_path: Path) -> None:
     async with a_desk(tmp_path) as (world, page):
         await watch(page, world)
         await page.until(has("waiting for a call"))
         world.answer()
         world.say("first")
         await page.until(has("first"))
+        if loads_again:
+            await page.reload()
+            await page.until(_CONNECTED)
         world.hang_up()
         await page.until(has("ended: caller_hung_up"))
+        if loads_again:
+            await page.until(f"!({_CONNECTED})")
+            await page.until(_CONNECTED)
         world.answer("CA2")
         await page.until(has("call CA2: greeting"))
         second = await shown(page)
