@@ -266,6 +266,23 @@ async def test_an_event_that_cannot_be_is_refused(asked: int, event: str, data: 
 
 
 @BOTH
+@pytest.mark.parametrize("seconds", [0, 1], ids=["just", "long ago"])
+async def test_a_call_that_has_ended_takes_nothing_any_more(asked: int, seconds: int) -> None:
+    async with some_nodes(2) as nodes:
+        await a_call(nodes[0])
+        session = nodes[0].session("API1")
+        await nodes[asked].book.end("API1")
+        await session.wait_settled()
+        await elapse(seconds)
+
+        with pytest.raises(CallOver):
+            await nodes[asked].book.post("API1", "call.dtmf", {"digits": "1"})
+        with pytest.raises(CallOver):
+            await nodes[asked].book.add_segments("API1", [HELLO])
+        assert await nodes[asked].book.segments("API1") == []
+
+
+@BOTH
 async def test_a_call_is_ended_from_any_node_and_again_is_over(asked: int) -> None:
     async with some_nodes(2) as nodes:
         await a_call(nodes[0])
