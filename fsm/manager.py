@@ -119,7 +119,7 @@ class SessionManager:
         session = self._sessions.get(call_id)
         if session is None or session.closed:
             return False
-        session.post(SessionEndRequested(reason=reason))
+        session.post(SessionEndRequested(reason=reason), keep=True)
         return True
 
     def end_all(self, reason: str = "") -> int:
@@ -131,7 +131,7 @@ class SessionManager:
         self.draining = True
         await self.idle(timeout=grace)
         for session in self:
-            session.post(SessionShutdown())
+            session.post(SessionShutdown(), keep=True)
         await self.idle(timeout=_LAST_RESORT)
 
     async def idle(self, timeout: float) -> bool:  # noqa: ASYNC109  # in the calls' own time

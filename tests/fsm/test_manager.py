@@ -11,6 +11,7 @@ from fsm.clock import LoopClock
 from fsm.context import CallContext
 from fsm.errors import CallchartError
 from fsm.manager import SessionManager, Slot
+from fsm.options import Options
 from fsm.ports import CallPorts
 from fsm.session import Session
 from fsm.stored import store
@@ -160,6 +161,25 @@ async def test_after_the_grace_calls_are_shut_down_properly() -> None:
     assert manager.clock.now() - began == 30
     assert LOG == ["a", "c"]
     assert list(manager) == []
+
+
+async def test_a_call_that_has_too_much_to_do_is_ended_and_shut_down_all_the_same() -> None:
+    busy = CHART.replace("SLOW", "c").replace("ended, session.shutdown]", "ended]")
+    machine = a_machine(busy.replace("x: {}", "x: {on: {user.speaking: {actions: [slow]}}}"))
+    manager = SessionManager(clock=LoopClock(), options=Options(inbox_limit=1))
+    LOG.clear()
+    for call_id in ("CA1", "CA2"):
+        session = manager.open(machine, CallContext(call_id=call_id), ports)
+        await elapse(0)
+        session.post(UserSpeaking())
+        await elapse(0)
+        session.post(UserSpeaking())
+    assert manager.end("CA1")
+
+    await manager.drain(grace=0.0)
+
+    assert list(manager) == []
+    assert {"a", "b"} < set(LOG)
 
 
 async def test_a_call_that_cannot_be_made_leaves_no_slot() -> None:
