@@ -68,3 +68,7 @@ class Journal(Observer):
 
     async def durable(self, call_id: str, seq: int) -> None:
         """Return once step `seq` of the call is kept."""
+
+    async def stored(self, call_id: str, seq: int) -> None:
+        """Return once step `seq` of the call is kept where all nodes find it; by default, that is what kept means."""
+        await self.durable(call_id, seq)

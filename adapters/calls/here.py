@@ -1,7 +1,7 @@
 """The calls of this node, as operators see and steer them: straight from their sessions, as fresh as can be.
 
-A call that has settled here is still answered for until its last step is kept: a store that lags must not make it
-unknown, or live.
+A call that has settled here is still answered for until the store has its last step: one that lags or is away must not
+make it unknown, or live.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ __all__ = ["Here", "NotHere"]
 log = logging.getLogger(__name__)
 _TAKEN_S = 10.0  # how long a busy call may take to come to an event
 _SETTLED_S = 60.0  # how long a call may take to say good-bye, and to end
+_MOST_ENDED = 1000  # calls that are answered for after they have settled, while the store is away
 _INSIDE = ("after.", "done.", "error.")
 
 
@@ -271,6 +272,8 @@ class Here(Observer):
         if not session.given_up:
             seq = session.snapshot.seq
             self._ended[call_id] = _Ended(self._document(session), transcript or Transcript(), seq)
+            if len(self._ended) > _MOST_ENDED:
+                del self._ended[next(iter(self._ended))]
             task = asyncio.get_running_loop().create_task(self._until_kept(call_id, seq), name=f"ended {call_id}")
             self._keeping.add(task)
             task.add_done_callback(self._keeping.discard)
@@ -329,7 +332,7 @@ class Here(Observer):
 
     async def _until_kept(self, call_id: str, seq: int) -> None:
         with suppress(CallchartError):  # it was erased, or another node has it: we do not answer for it either way
-            await self._journal.durable(call_id, seq)
+            await self._journal.stored(call_id, seq)
         ended = self._ended.get(call_id)
         if ended is not None and ended.seq == seq:
             del self._ended[call_id]

@@ -5,6 +5,7 @@ One holds what has to be replayed; the other what must not be, since another nod
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -33,6 +34,7 @@ class Spool:
         self._folder = files if isinstance(files, SpoolFolder) else None
         self._files = None if isinstance(files, SpoolFolder) else files
         self._held: dict[str, float] = {}  # call id -> when the call was made
+        self._waited: dict[str, asyncio.Event] = {}
         self.left: set[str] = set()
         self.set_aside = 0
 
@@ -124,6 +126,13 @@ class Spool:
         """Nothing of a call is held."""
         self._held.pop(call_id, None)
         self.left.discard(call_id)
+        if (waited := self._waited.pop(call_id, None)) is not None:
+            waited.set()
+
+    async def without(self, call_id: str) -> None:
+        """Return once nothing of a call is held."""
+        if call_id in self._held:
+            await self._waited.setdefault(call_id, asyncio.Event()).wait()
 
     @property
     def _store(self) -> SessionStore:

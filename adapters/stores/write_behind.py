@@ -194,6 +194,11 @@ class WriteBehind(Journal):
         if seq > queue.kept_seq and queue.kept < queue.version:
             await queue.gate()
 
+    async def stored(self, call_id: str, seq: int) -> None:
+        await self.durable(call_id, seq)
+        if self._spool is not None:
+            await self._spool.without(call_id)
+
     async def flushed(self) -> None:
         """Return once all that is queued now is kept, by the store or by the spool."""
         gates = [queue.gate() for queue in self._queues.values() if queue.kept < queue.version]

@@ -28,6 +28,7 @@ from adapters.ownership.keeper import Keeper
 from adapters.ownership.kept import KeptCalls
 from adapters.stores.contract import SessionStore
 from adapters.stores.memory import MemoryStore
+from adapters.stores.spool import Spool
 from adapters.stores.write_behind import WriteBehind
 from adapters.sts.contract import StsEvents
 from adapters.switchboard import Outside, Switchboard
@@ -38,8 +39,8 @@ from fsm.context import BotSettings
 from fsm.session import Session
 from fsm.triggers import CallStarted
 from handlers import REGISTRY
-from tests.adapters.bus_pair import Ether
 from tests.adapters.media.fakes import FakeClient, FakeLeg
+from tests.bus_hub import BusHub
 from tests.fakes import FakeAgents, FakeFronts, FakeIntents, FakeTranscripts, elapse
 
 __all__ = ["LEASE", "Node", "some_nodes"]
@@ -56,22 +57,30 @@ class Node:
         runs: ids of calls whose post-call work was to be done again.
     """
 
-    def __init__(self, name: str, store: SessionStore, ether: Ether, *, inactivity: float, max_calls: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: SessionStore,
+        hub: BusHub,
+        *,
+        inactivity: float,
+        max_calls: int,
+        spool: Spool | None = None,
+    ) -> None:
         self.name = name
         self.store = store
         self.clients: list[FakeClient] = []
         self.forgotten: list[str] = []
         self.runs: list[str] = []
         self.resets = 0
-        self._ether = ether
         clock = LoopClock()
         self._bots, self._machines = _compiled()
-        bus, questions = ether.bus(name), Questions()
-        bus.serve(questions)
+        self.bus, questions = hub.bus(name), Questions()
+        self.bus.serve(questions)
         self.activity = Activity(clock=clock, timeout=inactivity)
         self.keeper = Keeper(store, node=name, lease=LEASE, max_active=100)
         self.journal = WriteBehind(
-            store, node=name, clock=clock, spool=None, facts=self.activity.facts, on_fenced=self.keeper.fenced
+            store, node=name, clock=clock, spool=spool, facts=self.activity.facts, on_fenced=self.keeper.fenced
         )
         self.keeper.writer = self.journal
         self.transcripts = Transcripts(clock=clock, store=store)
@@ -98,7 +107,7 @@ class Node:
             store=store,
             keeper=self.keeper,
             kept=self.kept,
-            bus=bus,
+            bus=self.bus,
             registry=REGISTRY,
             on_reopen=self.activity.restore,
         )
@@ -106,7 +115,7 @@ class Node:
             here=self.here,
             shelf=Shelf(store),
             over=OverCalls(store, clock=clock, unwrite=self.journal.erase, forget=self._forget),
-            nodes=Nodes(bus),
+            nodes=Nodes(self.bus),
             desk=self.desk,
             bots=self._machines,
             clock=clock,
@@ -140,7 +149,7 @@ class Node:
 
     async def die(self) -> None:
         """Be gone as if killed: nothing more is written, renewed or answered."""
-        self._ether.cut.add(self.name)
+        self.bus.cut = True
         await self.keeper.aclose()
         sessions = list(self.board.manager)
         for session in sessions:
@@ -198,16 +207,26 @@ def _compiled() -> tuple[Bots, Mapping[str, Machine]]:
 
 @asynccontextmanager
 async def some_nodes(
-    count: int = 1, *, store: SessionStore | None = None, inactivity: float = 1800.0, max_calls: int = 10
+    count: int = 1,
+    *,
+    store: SessionStore | None = None,
+    inactivity: float = 1800.0,
+    max_calls: int = 10,
+    spool: Spool | None = None,
 ) -> AsyncIterator[tuple[Node, ...]]:
     """Give nodes on one store; they end with their calls.
 
     Args:
         inactivity: seconds without activity after which a call is told so.
+        spool: of the first one.
     """
     kept = store or MemoryStore(clock=LoopClock())
-    ether = Ether()
-    nodes = tuple(Node(f"n{n + 1}", kept, ether, inactivity=inactivity, max_calls=max_calls) for n in range(count))
+    hub = BusHub()
+    spools = [spool, *[None] * (count - 1)]
+    nodes = tuple(
+        Node(f"n{n}", kept, hub, inactivity=inactivity, max_calls=max_calls, spool=spooling)
+        for n, spooling in enumerate(spools, 1)
+    )
     await kept.start()
     for node in nodes:
         await node.start()

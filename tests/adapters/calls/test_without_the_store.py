@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from adapters.calls.contract import Unreachable
+from adapters.calls.contract import UnknownCall, Unreachable
 from adapters.stores.contract import SessionStore, StoreAway
 from tests.adapters.calls.node import LEASE, some_nodes
 from tests.adapters.calls.test_here_and_there import GOODBYE, HELLO, a_call
+from tests.adapters.stores.faulty import a_spool
 from tests.fakes import elapse
 
 Lose = Callable[[SessionStore], None]
@@ -80,6 +81,67 @@ async def test_without_the_store_the_calls_of_this_node_are_listed_and_the_list_
 
         assert (await one.book.active()).complete
         assert [call["call_id"] for call in (await one.book.find(live=True)).calls] == ["API4", "API3", "API1"]
+
+
+async def test_a_call_that_ends_without_the_store_is_answered_for_until_the_store_has_its_end(
+    monkeypatch: pytest.MonkeyPatch, lose: Lose
+) -> None:
+    async with some_nodes(spool=a_spool()) as (one,):
+        await a_call(one)
+        await elapse(1)
+        lose(one.store)
+        await one.book.add_segments("API1", [HELLO])
+        await one.book.end("API1")
+        await elapse(5)
+        spooled = one.journal.spooled
+
+        assert spooled == 1
+        assert (await one.book.get("API1"))["status"] == "ended"
+        assert [line.text for line in await one.book.lines("API1")] == ["hello"]
+        assert await one.book.validate("API1") == (False, "ended")
+        assert await one.book.end("API1") == "over"
+        assert [call["call_id"] for call in (await one.book.find(live=False)).calls] == ["API1"]
+        monkeypatch.undo()
+        await elapse(30)
+
+        assert not one.here.has("API1")
+        assert (await one.book.get("API1"))["status"] == "ended"
+
+
+async def test_a_call_that_ended_without_the_store_may_be_erased_once_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, lose: Lose
+) -> None:
+    async with some_nodes(spool=a_spool()) as (one,):
+        await a_call(one)
+        await elapse(1)
+        lose(one.store)
+        await one.book.end("API1")
+        await elapse(5)
+        monkeypatch.undo()
+        await one.book.erase("API1")
+
+        assert not one.here.has("API1")
+        assert one.journal.spooled == 0
+        with pytest.raises(UnknownCall):
+            await one.book.get("API1")
+
+
+async def test_of_calls_that_end_without_the_store_the_last_are_answered_for(
+    monkeypatch: pytest.MonkeyPatch, lose: Lose
+) -> None:
+    monkeypatch.setattr("adapters.calls.here._MOST_ENDED", 2)
+    async with some_nodes() as (one,):
+        for number in (1, 2, 3):
+            await a_call(one, f"API{number}")
+            await elapse(1)
+        lose(one.store)
+        for number in (1, 2, 3):
+            await one.book.end(f"API{number}")
+            await elapse(0.1)
+
+        assert [call["call_id"] for call in one.here.documents()] == ["API3", "API2"]
+        monkeypatch.undo()
+        await elapse(30)
 
 
 async def test_a_resumed_call_is_listed_without_the_store_as_far_as_it_is_known_here(
