@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 from fsm.observe import Effect, Observer
 from fsm.session import Session
@@ -18,6 +19,7 @@ __all__ = ["CallLog", "set_up_logging"]
 log = logging.getLogger("callchart.calls")
 _TALKATIVE = ("websockets", "uvicorn", "uvicorn.error", "httpx", "httpcore", "asyncio")
 """Libraries that write frames, and with them what callers say, at level DEBUG: never below WARNING, whatever is set."""
+_QUOTED = re.compile(r"input_value=.*?, input_type=", re.DOTALL)
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -33,7 +35,14 @@ def set_up_logging(level: str, *, stream: TextIO | None = None, readable: bool |
         logging.getLogger(talkative).setLevel(max(logging.WARNING, root.level))
 
 
-class _JsonLines(logging.Formatter):
+class _Discreet(logging.Formatter):
+    """Tells an error without the values that pydantic quotes in it: a caller may have said them."""
+
+    def formatException(self, ei: Any) -> str:  # the library's name
+        return _QUOTED.sub("input_type=", super().formatException(ei))
+
+
+class _JsonLines(_Discreet):
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -47,7 +56,7 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-class _Readable(logging.Formatter):
+class _Readable(_Discreet):
     def format(self, record: logging.LogRecord) -> str:
         clock = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         facts = " ".join(f"{name}={value}" for name, value in _fields(record).items())

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from adapters.simulators.realtime import Script
 from adapters.simulators.realtime.script import Rule
@@ -76,6 +77,19 @@ def test_error_is_part_of_its_line() -> None:
 
     (line,) = lines(out)
     assert line["error"].splitlines()[-1] == "ZeroDivisionError: by nobody"
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_error_is_told_without_the_values_that_were_refused(readable: bool) -> None:
+    with logging_to("INFO", readable=readable) as out:
+        try:
+            TypeAdapter(dict[str, int]).validate_python({"caller said": CANARY, "agent said": f"{CANARY}\n, {CANARY}"})
+        except ValidationError:
+            logging.getLogger("callchart.x").exception("broken")
+
+    assert "caller said" in out.getvalue()
+    assert "input_type=str" in out.getvalue()
+    assert "marmalade" not in out.getvalue()
 
 
 def test_line_on_a_terminal_is_readable() -> None:
