@@ -1,9 +1,9 @@
-"""Nodes of one deployment inside a test's own event loop: a bus between them, and what happens to one that dies."""
+"""Nodes of one deployment inside a test's own event loop, and what happens to one that dies."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,65 +11,16 @@ from typing import Any
 import uvicorn
 
 from adapters.bootstrap import Application, build
-from adapters.bus.contract import Answer, Bus, NodeAway
+from adapters.bus.contract import Bus
 from adapters.settings import Settings
 from adapters.stores.contract import Commit, SessionStore, StoreAway
 from fsm.clock import Clock
 from fsm.observe import Observer
 from fsm.registry import Registry
+from tests.bus_hub import HubBus
 from tests.serve import running
 
-__all__ = ["BusHub", "CutStore", "HubBus", "Node", "a_node"]
-
-
-class BusHub:
-    """Where buses meet."""
-
-    def __init__(self) -> None:
-        self.buses: dict[str, HubBus] = {}
-
-    def bus(self, node: str) -> HubBus:
-        """Return the end of a new node."""
-        self.buses[node] = HubBus(self, node)
-        return self.buses[node]
-
-
-class HubBus:
-    """A `Bus`. One that is `cut` is not heard, and does not hear."""
-
-    def __init__(self, hub: BusHub, node: str) -> None:
-        self.node = node
-        self.cut = False
-        self.asked: list[tuple[str, Mapping[str, Any]]] = []
-        self._hub = hub
-        self._heard: list[Callable[[bytes], None]] = []
-        self._answer: Answer | None = None
-
-    def listen(self, heard: Callable[[bytes], None]) -> None:
-        self._heard.append(heard)
-
-    def serve(self, answer: Answer) -> None:
-        self._answer = answer
-
-    def publish(self, message: bytes) -> None:
-        for other in self._hub.buses.values():
-            if other is not self and not other.cut and not self.cut:
-                for heard in other._heard:
-                    heard(message)
-
-    async def ask(self, node: str, question: Mapping[str, Any], *, within: float = 2.0) -> Mapping[str, Any]:
-        self.asked.append((node, question))
-        other = self._hub.buses.get(node)
-        if other is None or other.cut or self.cut or other._answer is None:
-            await asyncio.sleep(within)
-            raise NodeAway(f"{node} does not answer")
-        return await other._answer(question)
-
-    async def start(self) -> None:
-        """There is nothing to start."""
-
-    async def aclose(self) -> None:
-        self.cut = True
+__all__ = ["CutStore", "Node", "a_node"]
 
 
 class CutStore:

@@ -40,7 +40,8 @@ from fsm.observe import Effect, Observer
 from fsm.registry import Registry
 from fsm.session import Session
 from fsm.step import Refusal, Step
-from tests.calls.nodes import BusHub, CutStore, Node, a_node
+from tests.bus_hub import BusHub
+from tests.calls.nodes import CutStore, Node, a_node
 from tests.fakes import elapse
 
 __all__ = ["A_QUESTION", "GOODBYE", "HOURS", "ORDER", "World", "a_script", "a_world"]

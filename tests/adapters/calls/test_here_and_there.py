@@ -172,14 +172,14 @@ async def test_a_silent_node_s_calls_are_told_from_the_store() -> None:
         await a_call(one)
         await one.book.add_segments("API1", [HELLO])
         await elapse(1)
-        one._ether.cut.add("n1")
+        one.bus.cut = True
 
         assert [call["cumulative_transcript"] for call in (await two.book.active()).calls] == ["hello"]
         assert (await two.book.get("API1"))["state"] == "listening"
         assert [line.text for line in await two.book.segments("API1")] == ["hello"]
         with pytest.raises(Unreachable, match="the node that has call API1 does not answer"):
             await two.book.end("API1")
-        one._ether.cut.clear()
+        one.bus.cut = False
 
 
 @BOTH

@@ -23,7 +23,8 @@ from fsm.load import load_chart
 from fsm.triggers import CallStarted
 from handlers import REGISTRY
 from tests.adapters.media.fakes import FakeClient, FakeLeg
-from tests.calls.nodes import BusHub, CutStore
+from tests.bus_hub import BusHub
+from tests.calls.nodes import CutStore
 from tests.fakes import FakeAgents, FakeFronts, FakeIntents, FakeTranscripts, elapse
 
 __all__ = ["House", "a_store"]

@@ -15,7 +15,7 @@ from fsm.errors import CallchartError
 from fsm.triggers import CallEnded, CallTransferred
 from tests.adapters.media.fakes import FakeLeg
 from tests.adapters.ownership.house import House, a_store
-from tests.calls.nodes import BusHub
+from tests.bus_hub import BusHub
 from tests.fakes import elapse
 
 

@@ -11,7 +11,7 @@ from adapters.stores.contract import Commit, Kept, SessionStore, StoreAway
 from fsm.triggers import CallDtmf, CallEnded
 from tests.adapters.media.fakes import FakeLeg
 from tests.adapters.ownership.house import House, a_store
-from tests.calls.nodes import BusHub
+from tests.bus_hub import BusHub
 from tests.fakes import elapse
 
 

@@ -7,7 +7,7 @@ import pytest
 from adapters.stores.contract import StoreAway
 from fsm.errors import CallchartError
 from tests.adapters.ownership.house import House, a_store
-from tests.calls.nodes import BusHub
+from tests.bus_hub import BusHub
 from tests.fakes import elapse
 
 
