@@ -72,14 +72,15 @@ class Page:
 
     async def until(self, condition: str) -> None:
         """Return once a condition holds; it is asked whenever the page has changed."""
-        await self.evaluate(
-            f"""new Promise((done) => {{
-              const look = () => {{ if ({condition}) {{ changes.disconnect(); done(true); }} }};
-              const changes = new MutationObserver(look);
-              changes.observe(document, {{ subtree: true, childList: true, characterData: true, attributes: true }});
-              look();
-            }})"""
-        )
+        await self.evaluate(_when(condition))
+
+    async def look_out(self, condition: str) -> None:
+        """Begin to wait for a condition: `seen` returns once it has held."""
+        await self.evaluate(f"void (window.lookedOut = {_when(condition)})")
+
+    async def seen(self) -> None:
+        """Return once the condition of `look_out` has held, though perhaps only for a moment."""
+        await self.evaluate("window.lookedOut")
 
     async def evaluate(self, script: str) -> Any:
         """Return the value of an expression, or of its promise."""
@@ -107,6 +108,15 @@ class Page:
         assert "error" not in said, said["error"]
         result: dict[str, Any] = said["result"]
         return result
+
+
+def _when(condition: str) -> str:
+    return f"""new Promise((done) => {{
+      const look = () => {{ if ({condition}) {{ changes.disconnect(); done(true); }} }};
+      const changes = new MutationObserver(look);
+      changes.observe(document, {{ subtree: true, childList: true, characterData: true, attributes: true }});
+      look();
+    }})"""
 
 
 @asynccontextmanager

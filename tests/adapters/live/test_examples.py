@@ -208,7 +208,7 @@ def test_the_page_begins_the_next_call_from_a_clean_state() -> None:
 @needs_node
 def test_the_page_that_was_loaded_again_goes_back_to_its_number_when_the_call_is_over() -> None:
     again = ("hear", {"type": "bound", "call_id": "CA1", "data": {"by": "call_id"}})
-    page = browse(*WATCH, BOUND, SNAPSHOT, ("load",), ("open",), again, ENDED, ("wait",))
+    page = browse(*WATCH, BOUND, SNAPSHOT, ("load",), ("open",), again, ENDED)
 
     assert page["status"] == "ended: goodbye"
     assert page["opened"][1:] == [

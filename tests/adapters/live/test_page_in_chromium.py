@@ -103,10 +103,11 @@ async def test_a_page_follows_its_number_from_one_call_to_the_next(loads_again: 
         if loads_again:
             await page.reload()
             await page.until(_CONNECTED)
+            await page.look_out(f"!({_CONNECTED})")  # it comes back as one that waits for the number
         world.hang_up()
         await page.until(has("ended: caller_hung_up"))
         if loads_again:
-            await page.until(f"!({_CONNECTED})")
+            await page.seen()
             await page.until(_CONNECTED)
         world.answer("CA2")
         await page.until(has("call CA2: greeting"))
