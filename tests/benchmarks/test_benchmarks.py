@@ -13,7 +13,7 @@ from adapters.carriers.twilio.codec import Media
 from fsm.simulate import simulate
 from fsm.triggers import CallEnded
 from handlers import REGISTRY
-from tests.benchmarks import memory, speed, stores, storm
+from tests.benchmarks import memory, node, speed, stores, storm
 from tests.benchmarks.calls import a_call_in_agent, bundled_machine, simulated_cases
 from tests.benchmarks.relay import bridge, delta, frames
 from tests.benchmarks.report import Figure, interleaved, main, table
@@ -190,3 +190,21 @@ def test_every_store_is_measured_beside_the_figures_of_others() -> None:
     assert figures["redis: key of a bare snapshot, journal apart"].ok
     assert figures["memory: a session of 20 messages, journal apart"].ok
     assert figures["memory: 200 sessions, journal apart"].reached > 0
+    assert figures["redis: commits a second, written behind 256 calls"].reached > 0
+
+
+def test_a_node_is_measured_with_all_that_looks_at_a_step_and_keeps_nothing_of_calls_that_ended() -> None:
+    figures = {figure.name: figure for figure in node.measure(smoke=True)}
+
+    shares = dict(share.split() for share in figures["all that looks at a step"].note.split(", "))
+    assert {"Activity", "WriteBehind", "Here", "Hub"} <= set(shares)
+    assert all(figure.reached > 0 for figure in list(figures.values())[:4])
+    assert figures["an idle call of 50, everything wired"].reached < 50_000
+    assert figures["of a call that has ended, the newest events apart"].reached < 1_000
+
+
+async def test_a_conversation_whose_steps_are_looked_at_is_one() -> None:
+    _, steps, _ = node.conversation("CA1", turns=2)
+
+    assert {step.trigger.name for step in steps} >= {"init", "user.transcript", "intent.detected", "reply.finished"}
+    assert [message.role for message in steps[-1].after.context.history] == ["assistant", "caller"] * 2
