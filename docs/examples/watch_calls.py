@@ -3,7 +3,7 @@
     python watch_calls.py ws://127.0.0.1:8080                 all calls
     python watch_calls.py ws://127.0.0.1:8080 CA123           one call, until it is over
 
-The token of CALLCHART_API_READ_TOKEN, if the server has one, is read from the environment. Needs `websockets`.
+If the server has tokens, CALLCHART_API_READ_TOKEN or CALLCHART_API_TOKEN is read from the environment. Needs `websockets`.
 """
 
 from __future__ import annotations
@@ -55,11 +55,19 @@ async def watch(server: str, call_id: str | None = None, *, token: str = "") -> 
 def is_over(lost: Exception, call_id: str | None) -> bool:
     """Whether all was told, and there is no use in coming back; raises what `watch` does."""
     if isinstance(lost, InvalidStatus) and lost.response.status_code in (401, 403):
-        raise PermissionError(bytes(lost.response.body or b"").decode()) from lost
+        raise PermissionError(reason(lost.response.body)) from lost
     code = lost.rcvd.code if isinstance(lost, ConnectionClosed) and lost.rcvd else 0
     if code == UNKNOWN:
         raise LookupError(f"there is no call {call_id}") from lost
     return code == OVER and call_id is not None
+
+
+def reason(body: bytes | bytearray | None) -> str:
+    """Return what a problem document (RFC 9457) says; of something else, a proxy's page perhaps, its beginning."""
+    try:
+        return str(json.loads(body or b"")["detail"])
+    except (ValueError, LookupError, TypeError):
+        return bytes(body or b"the server does not let us in")[:500].decode(errors="replace")
 
 
 def told(message: dict[str, Any]) -> str:
@@ -84,12 +92,17 @@ def told(message: dict[str, Any]) -> str:
 
 async def main(server: str, call_id: str | None = None) -> None:
     """Print what happens."""
-    async for message in watch(server.rstrip("/"), call_id, token=os.environ.get("CALLCHART_API_READ_TOKEN", "")):
+    token = os.environ.get("CALLCHART_API_READ_TOKEN") or os.environ.get("CALLCHART_API_TOKEN", "")
+    if server.startswith("http"):
+        server = server.replace("http", "ws", 1)
+    async for message in watch(server.rstrip("/"), call_id, token=token):
         if line := told(message):
             print(line, flush=True)  # noqa: T201  # a program for a terminal
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
     try:
         asyncio.run(main(*sys.argv[1:3]))
     except (PermissionError, LookupError) as error:

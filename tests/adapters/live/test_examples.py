@@ -100,6 +100,19 @@ async def test_the_program_gives_up_where_it_is_not_let_in_or_there_is_no_such_c
             await anext(watching(world))
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"detail": "say who asks"}', "say who asks"),
+        (b"<h1>Forbidden</h1>", "<h1>Forbidden</h1>"),
+        (b"[]", "[]"),
+        (None, "the server does not let us in"),
+    ],
+)
+def test_the_program_says_why_it_is_not_let_in(body: bytes | None, told: str) -> None:
+    assert client.reason(body) == told
+
+
 async def test_the_program_watches_all_calls() -> None:
     async with a_world() as world, aclosing(watching(world)) as messages:  # type: ignore[type-var]  # a generator
         first = client.told(await anext(messages))
