@@ -88,6 +88,18 @@ async def test_a_call_is_resumed_up_to_the_greatest_age(tmp_path: Path, age: str
         assert application.ownership.kept.why_not(call) == why
 
 
+async def test_an_operator_is_told_that_a_call_is_too_old_to_be_resumed(tmp_path: Path) -> None:
+    async with running(tmp_path, RESUME_MAX_AGE="1m") as application:
+        now = application.switchboard.manager.clock.wall()
+        await application.store.commit([a_commit("CA9", owner="another", head=a_head(active_at=now))])
+        before = await application.calls.validate("CA9")
+        await application.ownership.aclose()  # nobody ends it
+        await elapse(90.0)
+
+        assert before == (True, "")
+        assert await application.calls.validate("CA9") == (False, "expired")
+
+
 @pytest.mark.parametrize(("window", "seconds"), [("1m", 60.0), ("", 30.0)])
 async def test_a_lost_carrier_is_waited_for_as_long_as_the_delay_says(
     tmp_path: Path, window: str, seconds: float
