@@ -121,6 +121,7 @@ def build(
         ChartError: a chart or the bots file is wrong.
     """
     warn_without_key(settings)
+    warn_without_secret(settings)
     known = registry or load_registry(settings.handlers)
     clock = clock or LoopClock()
     bots = load_bots(settings.bots or None, known, delays=settings.delays, agents=AGENTS)
@@ -217,6 +218,16 @@ def warn_without_key(settings: Settings) -> None:
     if not settings.openai_api_key and settings.openai_url.startswith(_OPENAI):
         hint = "callers will hear an apology; set OPENAI_API_KEY, or try a call without any key: callchart demo"
         log.warning("openai_api_key_missing", extra={"hint": hint})
+
+
+def warn_without_secret(settings: Settings) -> None:
+    """Say so where several nodes may share calls and none of them can tell what another one has proved."""
+    if settings.store == "redis" and not (settings.token_secret or settings.twilio_auth_token):
+        hint = (
+            "a caller whose node is gone is not taken back by another one, nor after a restart; "
+            "set CALLCHART_TOKEN_SECRET, the same on every node"
+        )
+        log.warning("token_secret_missing", extra={"hint": hint})
 
 
 def machines(bots: Bots, registry: Registry) -> Choose:

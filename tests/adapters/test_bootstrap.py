@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from httpx import AsyncClient
 
-from adapters.bootstrap import build, load_registry, warn_without_key
+from adapters.bootstrap import build, load_registry, warn_without_key, warn_without_secret
 from adapters.live.fronts import Key
 from adapters.settings import Settings
 from adapters.stores.contract import StoreAway
@@ -36,6 +36,24 @@ def test_missing_key_is_told_where_openai_itself_would_be_reached(
     assert [vars(line)["hint"].partition(";")[0] for line in caplog.records] == [
         "callers will hear an apology"
     ] * warned
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        (Settings(store="redis"), True),
+        (Settings(store="redis", token_secret="s"), False),
+        (Settings(store="redis", twilio_auth_token="t"), False),
+        (Settings(), False),
+    ],
+    ids=["none", "a secret", "an auth token", "one node"],
+)
+def test_missing_secret_is_told_where_nodes_share_calls(
+    settings: Settings, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_without_secret(settings)
+
+    assert ["CALLCHART_TOKEN_SECRET" in vars(line)["hint"] for line in caplog.records] == [True] * warned
 
 
 def test_registry_is_named_by_an_import_string_or_is_the_bundled_one() -> None:
