@@ -48,10 +48,15 @@ def book_of(
         on_reset: told when all calls are being ended.
     """
     here.manager = board.manager
+
+    async def unwrite(call_id: str) -> None:
+        await keeping.write_behind.erase(call_id)
+        await keeping.keeper.forget(call_id)
+
     book = CallBook(
         here=here,
         shelf=Shelf(keeping.store),
-        over=OverCalls(keeping.store, clock=clock, unwrite=keeping.write_behind.erase, forget=keeping.runner.forget),
+        over=OverCalls(keeping.store, clock=clock, unwrite=unwrite, forget=keeping.runner.forget),
         nodes=Nodes(keeping.bus),
         desk=ownership.desk,
         bots={name: choose("", name)[0] for name in bots.by_name},

@@ -159,6 +159,10 @@ class Keeper(Observer):
         held.session.give_up()
         return True
 
+    async def forget(self, call_id: str) -> None:
+        """A call was erased: nothing of it is renewed, or its lease would come to exist again."""
+        self._settling.pop(call_id, None)
+
     def fenced(self, call_id: str) -> None:
         """The store has refused a commit: somebody has a higher fence."""
         self._settling.pop(call_id, None)
