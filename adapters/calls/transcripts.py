@@ -6,14 +6,13 @@ import orjson
 
 from adapters.calls.lines import Transcript
 from adapters.stores.contract import Kept, SessionStore
+from adapters.stores.paging import log_pages
 from fsm.clock import Clock
 from fsm.observe import Observer
 from fsm.session import Session
 from fsm.step import Step
 
 __all__ = ["Transcripts", "read_transcript"]
-
-_PAGE = 1000
 
 
 class Transcripts(Observer):
@@ -82,12 +81,8 @@ async def read_transcript(
     Raises:
         StoreAway: the log could not be read.
     """
-    transcript, after = Transcript(began), 0
-    while entries := await store.log(call_id, after=after, limit=_PAGE):
-        for entry in entries:
-            if last is None or entry.version <= last:
-                transcript.take(orjson.loads(entry.record))
-        after = entries[-1].version
-        if len(entries) < _PAGE or (last is not None and after >= last):
-            break
+    transcript = Transcript(began)
+    async for page in log_pages(store, call_id, last=last):
+        for entry in page:
+            transcript.take(orjson.loads(entry.record))
     return transcript

@@ -22,6 +22,7 @@ from adapters.media.recorder import CallRecorder
 from adapters.settings import Settings
 from adapters.simulators.realtime import RealtimePeer
 from adapters.simulators.scenario import Result, Scenario, load_scenario, run_scenario
+from adapters.stores.paging import log_pages
 from adapters.telemetry.terminal import Terminal, wants_colour
 from fsm.bots import load_bots
 from fsm.observe import Observer
@@ -111,10 +112,8 @@ async def _write_journal(application: Application, call_id: str, folder: Path) -
     own.mkdir(parents=True, exist_ok=True)
     await application.write_behind.flushed()
     with (own / "journal.jsonl").open("wb") as file:
-        after = 0
-        while entries := await application.store.log(call_id, after=after):
-            file.writelines(entry.record + b"\n" for entry in entries)
-            after = entries[-1].version
+        async for page in log_pages(application.store, call_id):
+            file.writelines(entry.record + b"\n" for entry in page)
 
 
 def _recorder(folder: Path) -> Callable[[str], CallRecorder]:

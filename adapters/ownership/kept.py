@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import orjson
 
 from adapters.stores.contract import Commit, Kept, SessionStore
+from adapters.stores.paging import log_pages
 from adapters.switchboard import Choose
 from fsm.clock import Clock
 from fsm.context import BotSettings
@@ -24,7 +25,6 @@ __all__ = ["API", "KeptCalls", "NewerSchema", "WhyNot"]
 log = logging.getLogger(__name__)
 API = "api"
 """The carrier of a call that has none: its words come by API."""
-_PAGE = 1000
 _LONGEST_LOG = 100_000  # entries that a call is rebuilt from, at most
 
 WhyNot: TypeAlias = Literal["", "ended", "expired", "foreign"]
@@ -133,10 +133,8 @@ class KeptCalls:
 
     async def _rebuilt(self, kept: Kept) -> StoredCall:
         records: list[dict[str, Any]] = []
-        after = 0
-        while len(records) < _LONGEST_LOG and (page := await self._store.log(kept.call_id, after=after, limit=_PAGE)):
+        async for page in log_pages(self._store, kept.call_id, most=_LONGEST_LOG):
             records += [_parsed(entry.record, kept.call_id) for entry in page]
-            after = page[-1].version
         machine, _ = self._choose(kept.head.called, kept.head.bot)
         log.warning("call_rebuilt", extra={"call_id": kept.call_id, "entries": len(records)})
         began = begun_as(records[0] if records else {}, self._settings)

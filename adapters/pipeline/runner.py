@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_hex
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from adapters.calls.lines import fold
+from adapters.calls.transcripts import read_transcript
 from adapters.pipeline.contract import OverCall, Stage
 from adapters.pipeline.results import Result, Results
 from adapters.stores.contract import SessionStore, StoreAway
@@ -22,7 +22,6 @@ from fsm.document import iso
 __all__ = ["Limits", "LocalRunner"]
 
 log = logging.getLogger(__name__)
-_PAGE = 1000  # entries of a log that are read at once
 _REMEMBERED = 1000  # runs whose end is known for whoever asks late
 
 
@@ -135,12 +134,8 @@ class LocalRunner:
             return None
         if not kept.head.over:
             raise _NotOverError("the store does not know yet that the call is over")
-        records: list[Mapping[str, Any]] = []
-        last = 0
-        while page := await self._store.log(call_id, after=last, limit=_PAGE):
-            records += [orjson.loads(entry.record) for entry in page]
-            last = page[-1].version
-        lines = tuple(fold(records, kept.head.created_at))
+        transcript = await read_transcript(self._store, call_id, began=kept.head.created_at)
+        lines = tuple(transcript.lines())
         return OverCall(
             call_id=call_id,
             document=orjson.loads(kept.document) if kept.document else {},

@@ -21,7 +21,8 @@ from typing import Any, Literal
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from adapters.stores.contract import Commit, Entry, Head, Kept, SessionStore
+from adapters.stores.contract import Commit, Head, Kept, SessionStore
+from adapters.stores.paging import log_pages
 from fsm.document import SCHEMA as DOCUMENT_SCHEMA
 from fsm.document import iso
 from fsm.errors import CallchartError
@@ -30,7 +31,6 @@ __all__ = ["SCHEMA", "BackupError", "Restored", "backup", "restore"]
 
 SCHEMA = 1
 """Of the files as this version writes them."""
-_PAGE = 1000  # entries of a log that are read at once
 _WRITTEN = 200  # entries that are committed at once
 _NOBODY = "restore"  # owner of a call that never had one
 
@@ -112,11 +112,7 @@ def _private(file: Path) -> int:
 
 async def _saved(store: SessionStore, kept: Kept) -> dict[str, Any]:
     """Return a call's line; entries that came after `kept` was read are left out."""
-    entries: list[Entry] = []
-    last = 0
-    while last < kept.version and (page := await store.log(kept.call_id, after=last, limit=_PAGE)):
-        entries += page
-        last = page[-1].version
+    pages = [page async for page in log_pages(store, kept.call_id, last=kept.version)]
     return {
         "call_id": kept.call_id,
         "document": None if kept.document is None else orjson.Fragment(kept.document),
@@ -126,8 +122,8 @@ async def _saved(store: SessionStore, kept: Kept) -> dict[str, Any]:
         "owner": kept.owner,
         "log": [
             {"version": e.version, "fence": e.fence, "record": orjson.Fragment(e.record)}
-            for e in entries
-            if e.version <= kept.version
+            for page in pages
+            for e in page
         ],
     }
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adapters.stores.contract import Commit, Kept, SessionStore
+from adapters.stores.paging import log_pages
 from adapters.stores.spool_folder import SpoolFiles, SpoolFolder
 
 __all__ = ["Spool"]
 
-_PAGE = 1000  # entries read at once
 _MANY = 20_000  # entries that are replayed at once, but for those of a single call
 
 
@@ -158,8 +158,7 @@ class Spool:
         """Return a call's entries; each page with the newest document, which the last one brings to its place."""
         assert kept.document is not None  # nothing in the spool's files expires
         commits: list[Commit] = []
-        after = 0
-        while entries := await store.log(kept.call_id, after=after, limit=_PAGE):
+        async for entries in log_pages(store, kept.call_id):
             start = 0
             for i in range(1, len(entries) + 1):  # a commit has no hole, although a log may
                 if i == len(entries) or entries[i].version != entries[i - 1].version + 1:
@@ -176,5 +175,4 @@ class Spool:
                         )
                     )
                     start = i
-            after = entries[-1].version
         return tuple(commits)
