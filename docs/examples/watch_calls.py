@@ -3,7 +3,8 @@
     python watch_calls.py ws://127.0.0.1:8080                 all calls
     python watch_calls.py ws://127.0.0.1:8080 CA123           one call, until it is over
 
-If the server has tokens, CALLCHART_API_READ_TOKEN or CALLCHART_API_TOKEN is read from the environment. Needs `websockets`.
+If the server has tokens, CALLCHART_API_READ_TOKEN or CALLCHART_API_TOKEN is read from the environment. Needs the
+package `websockets`.
 """
 
 from __future__ import annotations
