@@ -7,7 +7,9 @@ from typing import Any
 
 from httpx import AsyncClient
 
+from adapters.call_folder import call_folder
 from fsm.document import timestamp
+from fsm.triggers import ReplyFinished
 from tests.calls.test_resume import NODES, answered, store_has
 from tests.calls.world import HOURS, World, a_script, a_world
 from tests.fakes import elapse
@@ -76,3 +78,29 @@ async def test_audio_of_a_call_that_goes_on_elsewhere_is_added_up() -> None:
     assert before["audio"]["received_seconds"] > 3.0
     assert after["audio"]["received_seconds"] > before["audio"]["received_seconds"] + 2.0
     assert json.dumps(after["created_at"]) == json.dumps(before["created_at"])
+
+
+async def test_what_was_said_is_told_whole_and_the_history_has_the_newest_twenty() -> None:
+    async with a_world(a_script(HOURS, HOURS), **NODES) as world, world.another_node() as other:
+        call = await answered(world)
+        for n in range(30):
+            world.session(call).post(ReplyFinished(item_id=f"more {n}", text=f"and {n}", heard_ms=100))
+        await elapse(0.5)
+        live = await shown(world, f"/calls/{call.call_sid}")
+        world.goes_to(call, other)
+        await world.nodes[0].kill()
+        await world.until_happened(call, "call.resumed")
+        told = [line.text for line in await other.application.calls.lines(call.call_sid)]
+        await call.hang_up()
+        await world.over(call)
+        await elapse(1.0)
+        kept = [line.text for line in await other.application.calls.lines(call.call_sid)]
+        folder = call_folder(other.application.settings.data_dir / "calls", call.call_sid)
+        written = (folder / "transcript.json").read_text(encoding="utf-8")
+
+    assert [message["text"] for message in live["history"]] == [f"and {n}" for n in range(10, 30)]
+    for whole in (told, kept):
+        assert [text for text in whole if text.startswith("and ")] == [f"and {n}" for n in range(30)]
+        assert whole[0] == "Welcome to the Corner Shop."
+        assert HOURS in whole
+    assert all(text in written for text in kept)
