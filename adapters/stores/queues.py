@@ -18,7 +18,9 @@ from fsm.step import Step
 from fsm.stored import store
 from fsm.triggers import InvokeDone, Trigger
 
-__all__ = ["CallGone", "CallQueue", "Sent", "commit_of"]
+__all__ = ["CallGone", "CallQueue", "LostCalls", "Sent", "commit_of"]
+
+_REMEMBERED = 1000  # calls that were lost
 
 
 class CallGone(CallchartError):
@@ -89,6 +91,26 @@ class CallQueue:
             if not gate.done():
                 gate.set_exception(CallGone(f"call {self.call_id} is not kept from here any more"))
                 gate.exception()  # seen: whoever waited may have gone
+
+
+class LostCalls:
+    """Calls that another node has, the latest ones: whoever asks a moment later must not take them for kept."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._ids
+
+    def add(self, call_id: str) -> None:
+        """Another node has it."""
+        self._ids[call_id] = None
+        if len(self._ids) > _REMEMBERED:
+            del self._ids[next(iter(self._ids))]
+
+    def discard(self, call_id: str) -> None:
+        """It is ours again."""
+        self._ids.pop(call_id, None)
 
 
 class Sent(NamedTuple):

@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from adapters.stores.backlog import Backlog
 from adapters.stores.contract import Commit, SessionStore, StoreAway
-from adapters.stores.queues import CallGone, CallQueue, Sent
+from adapters.stores.queues import CallGone, CallQueue, LostCalls, Sent
 from adapters.stores.reach import Reach
 from adapters.stores.spool import Spool
 from fsm.clock import Clock, TimerHandle
@@ -75,6 +75,7 @@ class WriteBehind(Journal):
         self._most = most
         self._batch = batch
         self._queues: dict[str, CallQueue] = {}
+        self._lost = LostCalls()
         self._work = asyncio.Event()
         self._turn = asyncio.Lock()  # held while entries are under way: `erase` waits for it
         self._replayed = asyncio.Event()
@@ -159,6 +160,7 @@ class WriteBehind(Journal):
         if known is not None and not known.gone:
             self._backlog.leave(known)
         self._queues[call_id] = CallQueue(call_id, fence, version)
+        self._lost.discard(call_id)
 
     def on_commit(self, session: Session, step: Step) -> None:
         queue = self._put(session, step, None)
@@ -175,6 +177,8 @@ class WriteBehind(Journal):
             return
         if session.given_up or queue.gone or queue.session is None:
             self._backlog.leave(queue)
+            if session.given_up:
+                self._lost.add(session.call_id)
             del self._queues[session.call_id]
         else:
             self._put(session, None, None)
@@ -187,11 +191,9 @@ class WriteBehind(Journal):
             CallGone: it will not be: another node has the call, or it was erased.
         """
         queue = self._queues.get(call_id)
-        if queue is None:  # all that there was is kept
-            return
-        if queue.gone:
+        if call_id in self._lost or (queue is not None and queue.gone):
             raise CallGone(f"call {call_id} is not kept from here any more")
-        if seq > queue.kept_seq and queue.kept < queue.version:
+        if queue is not None and seq > queue.kept_seq and queue.kept < queue.version:
             await queue.gate()
 
     async def stored(self, call_id: str, seq: int) -> None:
@@ -201,7 +203,7 @@ class WriteBehind(Journal):
 
     async def flushed(self) -> None:
         """Return once all that is queued now is kept, by the store or by the spool."""
-        gates = [queue.gate() for queue in self._queues.values() if queue.kept < queue.version]
+        gates = [queue.gate() for queue in self._queues.values() if queue.kept < queue.version and not queue.gone]
         if gates:
             await asyncio.wait(gates)
 
@@ -246,18 +248,15 @@ class WriteBehind(Journal):
             if self._is_busy():
                 self._work.set()
             elif self._backlog or self.spooled:
-                self._wake_at(self._reach.try_at)
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = self._clock.call_at(self._reach.try_at, self._work.set)
 
     def _is_busy(self) -> bool:
         """Whether there is something to do before the next try to reach the store."""
         if not self.away:
             return bool(self._backlog or self.spooled)
         return self._spool is not None and bool(self._backlog.ready) and not self._backlog.sent
-
-    def _wake_at(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._clock.call_at(when, self._work.set)
 
     async def _round(self) -> None:
         """Send one batch, and replay one if there is something to replay."""
@@ -354,6 +353,9 @@ class WriteBehind(Journal):
         if queue.gone:
             return
         self._backlog.leave(queue)
+        self._lost.add(queue.call_id)
+        if queue.settled:
+            del self._queues[queue.call_id]
         try:
             self._on_fenced(queue.call_id)
         except Exception:  # whoever gives calls up must not end the writing

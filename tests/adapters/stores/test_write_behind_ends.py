@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
 
+from adapters.stores.queues import LostCalls
 from adapters.stores.spool import Spool
 from adapters.stores.spool_folder import SpoolFiles
 from adapters.stores.write_behind import CallGone, WriteBehind
@@ -204,3 +206,37 @@ async def test_journal_may_be_closed_twice_and_before_it_was_started() -> None:
     await journal.aclose()
 
     assert await versions(store) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("ends", ["before", "after"], ids=["settled before the store refused", "or after that"])
+async def test_end_of_a_call_that_another_node_has_is_never_taken_for_kept(ends: str) -> None:
+    store = FaultyStore()
+    async with writing(store) as journal:
+        session = a_call_on(journal)
+        await journal.flushed()
+        await store.claim("CA1", "another", lease=15.0, force=True)
+        store.always = "slow" if ends == "before" else ""
+        if ends == "after":
+            session.post(UserSpeaking())
+            await elapse(1)
+        session.post(END)
+        await session.wait_settled()
+        waiting = asyncio.create_task(journal.durable("CA1", session.snapshot.seq))
+        await elapse(3)
+
+        with pytest.raises(CallGone):
+            await waiting
+        with pytest.raises(CallGone):
+            await journal.durable("CA1", session.snapshot.seq)
+        await journal.flushed()
+        assert journal._queues == {}
+        journal.adopt("CA1", fence=3, version=1)
+        await journal.durable("CA1", 1)
+
+
+def test_of_lost_calls_the_latest_thousand_are_remembered() -> None:
+    lost = LostCalls()
+    for number in range(1001):
+        lost.add(f"CA{number}")
+
+    assert ("CA0" in lost, "CA1" in lost, "CA1000" in lost) == (False, True, True)
