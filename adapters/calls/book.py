@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from adapters.calls.here import Here, NotHere
 from adapters.calls.over import OverCalls
 from adapters.calls.remote import Nodes, Served, answers_of
 from adapters.calls.shelf import Shelf, reachable
+from adapters.pauses import with_pauses
 from adapters.stores.contract import Kept
 from fsm.clock import Clock
 from fsm.compile import Machine
@@ -136,12 +137,10 @@ class CallBook(Counting):
         except Unreachable:
             if cursor:
                 raise
-            return CallsPage(
-                [call for call in self._here.documents() if wanted.has(call)][:limit], None, complete=False
-            )
+            return CallsPage(await self._find_here(wanted, limit), None, complete=False)
         known = {kept.call_id for kept in page.calls}
         shown = [] if cursor else self._newborn(known, page.calls[-1] if page.next_cursor else None)
-        for kept in page.calls:
+        async for kept in with_pauses(page.calls):
             here = self._here.has(kept.call_id)
             shown.append(self._here.document(kept.call_id) if here else self._shelf.document(kept))
         return CallsPage([call for call in shown if wanted.has(call)], page.next_cursor)
@@ -298,6 +297,17 @@ class CallBook(Counting):
         found = bot or next((name for name, machine in self._bots.items() if listens(machine)), "")
         if not found:
             raise BadEvent("no bot has a chart that listens; give one `chart: listen`")
+        return found
+
+    async def _find_here(self, wanted: _Wanted, most: int) -> list[dict[str, Any]]:
+        """Return what this node alone knows of the calls that are asked for."""
+        found: list[dict[str, Any]] = []
+        async with aclosing(self._here.documents()) as documents:
+            async for call in documents:
+                if wanted.has(call):
+                    found.append(call)
+                if len(found) == most:
+                    break
         return found
 
     def _newborn(self, known: set[str], last: Kept | None) -> list[dict[str, Any]]:

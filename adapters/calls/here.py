@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from adapters.calls.shown import document_of, metadata_patch, summary
 from adapters.calls.transcripts import Transcripts
 from adapters.ownership.turns import Turns
 from adapters.pauses import with_pauses
-from fsm.document import document
+from fsm.document import document, timestamp
 from fsm.errors import CallchartError
 from fsm.journal import trigger_from
 from fsm.manager import SessionManager
@@ -90,11 +90,14 @@ class Here(Observer):
         """Return the calls that are not over, oldest first."""
         return [session for session in self.manager if not session.closed]
 
-    def documents(self) -> list[dict[str, Any]]:
-        """Return the document of every call that this node answers for, newest first."""
-        over = [ended.document for call_id, ended in self._ended.items() if self._find(call_id) is None]
-        here = [self._document(session) for session in self.manager if not session.given_up]
-        return sorted(over + here, key=lambda call: (call["created_at"], call["call_id"]), reverse=True)
+    async def documents(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the document of every call that this node answers for, newest first."""
+        began = {call_id: timestamp(ended.document["created_at"]) for call_id, ended in self._ended.items()}
+        began |= {session.call_id: session.context.created_at for session in self.manager}
+        newest_first = sorted(began, key=lambda call_id: (began[call_id], call_id), reverse=True)
+        async for call_id in with_pauses(newest_first):
+            if self.has(call_id):
+                yield self.document(call_id)
 
     def document(self, call_id: str) -> dict[str, Any]:
         """Return the call's document."""

@@ -139,7 +139,7 @@ async def test_of_calls_that_end_without_the_store_the_last_are_answered_for(
             await one.book.end(f"API{number}")
             await elapse(0.1)
 
-        assert [call["call_id"] for call in one.here.documents()] == ["API3", "API2"]
+        assert [call["call_id"] async for call in one.here.documents()] == ["API3", "API2"]
         monkeypatch.undo()
         await elapse(30)
 
