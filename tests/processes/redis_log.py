@@ -29,7 +29,7 @@ class RedisLog:
         self._url = url
 
     async def __aenter__(self) -> Self:
-        self._client = aioredis.Redis.from_url(self._url)
+        self._client = aioredis.Redis.from_url(self._url, socket_timeout=None)  # whoever waits says how long
         self.store = redis_store(Settings(redis_url=self._url, store="redis"))
         await self.store.start()
         return self
