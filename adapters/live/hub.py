@@ -230,12 +230,6 @@ class Hub(Observer):
 
     # -- the end of a call -----------------------------------------------------------------------
 
-    def forget(self, call_id: str) -> None:
-        """Another node has the call: what this one thought to be its end is not told."""
-        end = self._ends.pop(call_id, None)
-        if end is not None and end.task is not None:
-            end.task.cancel()
-
     def _acknowledge(self, call_id: str) -> None:
         end = self._ends.get(call_id)
         if end is None or end.task is not None:

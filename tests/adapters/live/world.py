@@ -18,6 +18,7 @@ from adapters.calls.contract import CallOver, CallsPage, TranscriptLine, Unknown
 from adapters.http.access import Access, Denied
 from adapters.http.app import build_api
 from adapters.live.app import Live
+from adapters.stores.queues import CallGone
 from fsm.bots import load_bots
 from fsm.clock import LoopClock
 from fsm.compile import Machine, compile_chart
@@ -70,15 +71,18 @@ class SharedBus:
 
 
 class Gate(Journal):
-    """A journal in which nothing is durable until it is opened."""
+    """A journal in which nothing is durable until it is opened, and what is lost never is."""
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()
+        self.lost: set[str] = set()
         self.asked: list[tuple[str, int]] = []
 
     async def durable(self, call_id: str, seq: int) -> None:
         self.asked.append((call_id, seq))
         await self.opened.wait()
+        if call_id in self.lost:
+            raise CallGone(call_id)
 
 
 class Door(Access):
