@@ -251,7 +251,8 @@ class Switchboard(Observer):
             admitted=admitted,
             kept=(kept, lost),
         )
-        self._entries[context.call_id].spent = spent
+        entry = self._entries[context.call_id]
+        entry.spent, entry.connected = spent, context.answered
         return session
 
     def _open(

@@ -549,3 +549,19 @@ async def test_what_was_kept_may_be_replaced_only_by_its_owner() -> None:
 
     assert outcome.verdict == "fenced"
     await house.close()
+
+
+async def test_caller_who_returns_to_a_call_that_an_operator_took_over_needs_proof_and_is_not_greeted() -> None:
+    store, hub = a_store(), BusHub()
+    await kept_call(store, hub)
+    house = await House.open(store, hub, "b")
+    await elapse(16.0)
+    session = await house.desk.take_over("CA1")
+    assert session is not None
+
+    assert await house.connect(FakeLeg("MZ2"), proof=False) is None
+    assert await house.connect(FakeLeg("MZ3"), proof=True) is not None
+    await elapse(0.1)
+
+    assert (house.state(), session.context.resumed_count) == ("listening", 1)
+    await house.close()
