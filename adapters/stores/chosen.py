@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from adapters.settings import Settings
@@ -10,7 +12,7 @@ from adapters.stores.spool import Spool
 from adapters.stores.spool_folder import SpoolFolder
 from fsm.clock import Clock
 
-__all__ = ["spool_of", "store_of"]
+__all__ = ["machine_time", "spool_of", "store_of"]
 
 
 def store_of(settings: Settings, clock: Clock) -> SessionStore:
@@ -36,7 +38,8 @@ def store_of(settings: Settings, clock: Clock) -> SessionStore:
         case _:
             from adapters.stores.sqlite import SqliteStore
 
-            return SqliteStore(settings.data_dir / "calls.db", retention=settings.retention, wall=clock.wall)
+            path = settings.data_dir / "calls.db"
+            return SqliteStore(path, retention=settings.retention, wall=machine_time(clock))
 
 
 def spool_of(settings: Settings, clock: Clock) -> Spool | None:
@@ -49,3 +52,13 @@ def spool_of(settings: Settings, clock: Clock) -> Spool | None:
         return SqliteStore(path, retention=settings.retention, wall=clock.wall)
 
     return Spool(SpoolFolder(settings.data_dir / "spool", opened))
+
+
+def machine_time(clock: Clock) -> Callable[[], float]:
+    """Return what tells the time of day as all processes of this machine have it, in seconds since the epoch.
+
+    A clock's own time of day goes on evenly when that of the machine is set, or when the machine has slept. A process
+    that begins later has another one then, by which it would find every lease of the first one over.
+    """
+    began = time.time() - time.monotonic()
+    return lambda: clock.wall() + (time.time() - time.monotonic() - began)
