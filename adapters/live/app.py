@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from adapters.bus.contract import Bus
+from adapters.bus.local import LocalBus
 from adapters.calls.contract import Calls, UnknownCall
 from adapters.http.access import Access, Denied
 from adapters.http.problems import problem
@@ -56,7 +57,8 @@ class Live:
         self._connecting = Pace(clock, burst=_BURST, rate=_RATE)
         self._calls: Calls | None = None
         self._access: Access | None = None
-        self.hub.publish = self._publish_events
+        if not isinstance(bus, LocalBus):  # every step of every call would be written for nobody
+            self.hub.publish = self._publish_events
         self.fronts.publish = self._publish_front
         bus.listen(self.heard)
 

@@ -270,7 +270,8 @@ class Hub(Observer):
 
     def _tell(self, events: list[Event]) -> None:
         self._spread(events)
-        self.publish([(e.call_id, *e.place, e.type, e.data) for e in events])
+        if self.publish is not _to_nobody:
+            self.publish([(e.call_id, *e.place, e.type, e.data) for e in events])
 
     def _spread(self, events: list[Event]) -> None:
         for event in events:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from adapters.bus.local import LocalBus
+from adapters.live.app import Live
 from adapters.live.events import END, Place
 from adapters.live.fronts import Fronts, Key
 from adapters.live.hub import Closed, Hub, Lagged
@@ -209,3 +211,17 @@ async def test_a_bucket_fills_again_and_only_so_many_are_remembered(monkeypatch:
     assert [pace.allows("a") for _ in range(2)] == [True, False]
     assert all(pace.allows(key) for key in "bcdefghij")
     assert len(pace._left) <= 4
+
+
+async def test_where_there_is_no_other_node_nothing_is_written_for_it() -> None:
+    published = []
+
+    class Alone(LocalBus):
+        def publish(self, message: bytes) -> None:
+            published.append(message)
+
+    live = Live(clock=LoopClock(), bus=Alone("n1"))
+    live.hub.notify("CA1", "front.told", {"text": "hello"})
+
+    assert published == []
+    assert seqs(live.hub.since_place("CA1", Place(0, 0))) == [0]
