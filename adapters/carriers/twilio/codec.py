@@ -25,9 +25,12 @@ import orjson
 from fsm.errors import ProtocolError
 
 __all__ = [
-    "MAX_FRAME", "Clear", "Command", "Connected", "Dtmf", "Event", "Mark", "Media", "Play", "Started",
+    "CALL_SID", "MAX_FRAME", "Clear", "Command", "Connected", "Dtmf", "Event", "Mark", "Media", "Play", "Started",
     "Stopped", "TwilioCodec", "Unknown",
 ]  # fmt: skip
+
+CALL_SID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+"""What is taken for a call's id: it stands in addresses, keys and names of files. Twilio's are `CA` and 32 digits."""
 
 MAX_FRAME = 65_536
 """Characters of one frame. Twilio's longest, a `start` with its parameters, has a few thousand."""
@@ -204,7 +207,7 @@ class TwilioCodec:
             raise _broken("customParameters is not an object")
         started = Started(
             stream_sid=_text(start, "streamSid"),
-            call_sid=_text(start, "callSid"),
+            call_sid=_call_sid(start),
             account_sid=str(start.get("accountSid", "")),
             parameters={name: value for name, value in parameters.items() if isinstance(value, str)},
         )
@@ -312,6 +315,13 @@ def _text(part: dict[str, Any], name: str, *, empty: bool = False) -> str:
     if not isinstance(value, str) or not (value or empty):
         raise _broken(f"{name} is missing")
     return value
+
+
+def _call_sid(start: dict[str, Any]) -> str:
+    call_sid = _text(start, "callSid")
+    if not CALL_SID.fullmatch(call_sid):
+        raise _broken("callSid is malformed")
+    return call_sid
 
 
 def _counter(part: dict[str, Any], name: str) -> int | None:

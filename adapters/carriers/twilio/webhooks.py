@@ -26,6 +26,7 @@ from starlette.routing import Route
 from adapters.carriers.contract import CallDesk
 from adapters.carriers.twilio import twiml
 from adapters.carriers.twilio.calls import TwilioCalls
+from adapters.carriers.twilio.codec import CALL_SID
 from adapters.carriers.twilio.config import TwilioConfig
 from adapters.carriers.twilio.signature import Request, base_url, is_signed
 from adapters.carriers.twilio.translate import CARRIER, status_trigger
@@ -39,7 +40,6 @@ STATUS_PATH = "/twilio/status"
 
 _MAX_BODY = 65_536
 _MAX_FIELDS = 200
-_CALL_SID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _FRONT_TOKEN = "front_token"
 _SUITABLE_TOKEN = re.compile(r"[A-Za-z0-9._~:@=/-]{16,128}")
 _log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class _Webhooks:
         if self._config.auth_token and not is_signed(self._config, request, signed):
             raise _RefusedError(403, "The request is not signed by Twilio: X-Twilio-Signature is missing or wrong.")
         call_id = fields.get("CallSid", "")
-        if not _CALL_SID.fullmatch(call_id):
+        if not CALL_SID.fullmatch(call_id):
             raise _RefusedError(400, "CallSid is missing or malformed: this address is for Twilio's voice webhooks.")
         base = base_url(self._config, request)
         if base is None:

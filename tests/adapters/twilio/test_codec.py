@@ -203,6 +203,8 @@ def test_media_fields_we_do_not_know_are_ignored() -> None:
         ('{"event":""}', "event is missing", 1007),
         ('{"event":"start"}', "start is missing", 1007),
         ('{"event":"start","start":{"streamSid":"MZ1"}}', "callSid is missing", 1007),
+        ('{"event":"start","start":{"streamSid":"MZ1","callSid":"../CA1"}}', "callSid is malformed", 1007),
+        ('{"event":"start","start":{"streamSid":"MZ1","callSid":"CA1\\n"}}', "callSid is malformed", 1007),
         ('{"event":"start","start":{"streamSid":"MZ1","callSid":"CA1","customParameters":[1]}}', "Parameters", 1007),
         ('{"event":"start","start":{"streamSid":"MZ1","callSid":"CA1","mediaFormat":"wav"}}', "mu-law", 1003),
         (
