@@ -159,7 +159,7 @@ _WORDS: Mapping[int, str] = {
 def _place(found: Mapping[str, Any]) -> dict[str, str]:
     """Return where something does not fit, and why; never what was sent there."""
     part, *path = [str(step) for step in found["loc"]]
-    detail = str(found["msg"])
+    detail = str(found["msg"]).removeprefix("Value error, ")  # pydantic's word for what our own checks say
     if part == "body":
         escaped = [step.replace("~", "~0").replace("/", "~1")[:100] for step in path]  # RFC 6901 section 3
         return {"pointer": "/".join(["#", *escaped]), "detail": detail}

@@ -35,7 +35,7 @@ _NONE = -1
     "/calls", response_model=None, status_code=201, responses=documented(CreatedCall, *_BODY, 409, status=201)
 )
 async def create_call(calls: TheCalls, wanted: NewCall | None = None) -> Response:
-    """Begin a call without a carrier, whose segments come by API. 409: there is a call of that id."""
+    """Begin a call without a carrier, whose segments come by API. 409: there is, or was, one of that id."""
     wanted = wanted or NewCall()
     made = await calls.create(call_id=wanted.call_id or "", bot=wanted.bot, metadata=wanted.metadata)
     headers = {"Location": f"/api/v1/calls/{quote(made.call_id, safe='')}"}

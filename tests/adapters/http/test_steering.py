@@ -277,3 +277,13 @@ async def test_who_may_not_steer_is_told_so_before_the_body_is_read() -> None:
         reader = await client.post("/api/v1/calls", content=b"{", headers=bearer("look"))
 
     assert (nobody.status_code, reader.status_code) == (401, 403)
+
+
+async def test_a_word_that_stands_in_addresses_is_no_id_and_the_answer_says_why() -> None:
+    async with api() as (client, _, _):
+        answer = await client.post("/api/v1/calls", json={"call_id": "active"})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"pointer": "#/call_id", "detail": "this word stands in addresses of the API; choose another id"}
+    ]
