@@ -60,10 +60,14 @@ class Leftovers:
     async def delete(self) -> int:
         """Delete what is old and whose call is forgotten; return how many calls had something.
 
+        Damaged databases that were set aside beside the folder go, too, once nothing in them is younger.
+
         Raises:
             StoreAway: the store cannot tell which calls it has.
         """
-        old = await asyncio.to_thread(self._old, self._clock.wall() - self._retention)
+        horizon = self._clock.wall() - self._retention
+        await asyncio.to_thread(self._forget_damaged, horizon)
+        old = await asyncio.to_thread(self._old, horizon)
         count = 0
         for call_id in old:
             if await self._store.get(call_id) is None:
@@ -75,6 +79,12 @@ class Leftovers:
         with suppress(StoreAway):
             if count := await self.delete():
                 log.info("files_forgotten", extra={"calls": count})
+
+    def _forget_damaged(self, horizon: float) -> None:
+        for path in self._folder.parent.glob("*.db.corrupt-*"):
+            with suppress(OSError):  # in use, or gone
+                if path.stat().st_mtime <= horizon:
+                    path.unlink()
 
     def _old(self, horizon: float) -> list[str]:
         """Return the ids of calls whose folder has not changed since; one that is no call's is left alone."""

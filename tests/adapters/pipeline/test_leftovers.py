@@ -73,6 +73,17 @@ async def test_a_folder_that_is_no_calls_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "another").exists()
 
 
+async def test_a_damaged_database_that_was_set_aside_is_deleted_when_all_in_it_is_old(tmp_path: Path) -> None:
+    now = LoopClock().wall()
+    names = ("calls.db", "calls.db.corrupt-20260101T000000Z", "calls.db.corrupt-20260101T000000Z-wal")
+    for name in (*names, "calls.db.corrupt-20260201T000000Z"):
+        (tmp_path / name).write_text("what callers said")
+    for name in names:
+        os.utime(tmp_path / name, (now - RETENTION - 1, now - RETENTION - 1))
+    await leftovers(tmp_path / "calls", a_shelf()).delete()
+    assert sorted(os.listdir(tmp_path)) == ["calls.db", "calls.db.corrupt-20260201T000000Z"]
+
+
 async def test_a_folder_that_is_not_there_has_nothing_to_delete(tmp_path: Path) -> None:
     assert await leftovers(tmp_path / "calls", a_shelf()).delete() == 0
 
