@@ -11,7 +11,7 @@ words are, so a journal is as confidential as a transcript.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from fsm.compile import Machine
 from fsm.context import BotSettings, CallContext
 from fsm.errors import CallchartError
+from fsm.history import plain
 from fsm.names import did_you_mean
 from fsm.observe import Effect
 from fsm.registry import Registry
@@ -114,7 +115,7 @@ def _said(done: Step) -> list[dict[str, Any]]:
     if after is before:
         return []
     known = set(map(id, before))  # one that is equal may be said again
-    return [{key: value for key, value in asdict(m).items() if value} for m in after if id(m) not in known]
+    return [{key: value for key, value in plain(m).items() if value} for m in after if id(m) not in known]
 
 
 def effects_record(done: Step, effects: Iterable[Effect]) -> dict[str, Any]:
