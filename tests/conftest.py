@@ -4,6 +4,7 @@ the first."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from typing import Any
 
@@ -15,6 +16,12 @@ from adapters.simulators.virtual_time import VirtualLoop
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_time: run this async test on the ordinary event loop")
     config.addinivalue_line("markers", "leaves_tasks: the test is about tasks that cannot be ended")
+
+
+def pytest_collection_finish() -> None:
+    """Have full garbage collections pass over modules and tests, which are there for good."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
