@@ -279,8 +279,9 @@ class Hub(Observer):
             if len(self._ring) == self._ring.maxlen:
                 self._since_ms = self._ring[0].ms + 1
             self._ring.append(placed)
-            for subscription in self._listeners(event.call_id):
-                subscription.put(placed)
+            if self._all or self._of_call:
+                for subscription in self._listeners(event.call_id):
+                    subscription.put(placed)
 
     def _listeners(self, call_id: str) -> Iterator[Subscription]:
         if self._all:
