@@ -150,7 +150,7 @@ async def _broken(request: Request, error: Exception) -> Response:
 
 
 _WORDS: Mapping[int, str] = {
-    404: "there is nothing at this address",
+    404: "there is nothing at this address; /api/docs tells what there is",
     405: "this address takes other methods; see Allow",
     500: "this is our mistake; the log tells more",
 }

@@ -118,7 +118,7 @@ async def test_what_is_not_there_is_said_in_json(tmp_path: Path) -> None:
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
-        "detail": "there is nothing at this address",
+        "detail": "there is nothing at this address; /api/docs tells what there is",
     }
     assert (wrong.status_code, wrong.json()["title"], wrong.headers["allow"]) == (
         405,
