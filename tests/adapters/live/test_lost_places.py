@@ -55,3 +55,19 @@ async def test_a_call_that_is_over_is_told_as_it_was_in_the_end() -> None:
     assert snapshot["data"]["call"]["status"] == "ended"
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1000
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+async def test_whoever_has_heard_the_end_hears_it_once_whichever_step_it_is_told_with(earlier: bool) -> None:
+    async with a_world() as world:
+        session = world.answer()
+        await elapse(0.1)
+        world.hang_up()
+        await elapse(1)
+        last = session.snapshot.seq + (-1 if earlier else 1)  # its node died; another one has ended the call
+        async with world.socket(f"/api/v1/calls/CA1/live?after={last}.999") as socket:
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1000
