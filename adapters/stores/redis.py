@@ -7,6 +7,7 @@ comes to exist or ends there, so that a node that dies between the two steps lea
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisStore", "redis_store", "redis_target"]
 
+log = logging.getLogger(__name__)
 _PAGE = 500  # calls that are looked at in one round trip
 _PROBE_MS = 60_000  # that what is written to see whether anything is written stays there
 
@@ -283,8 +285,12 @@ class RedisStore:
     async def _place(self, moved: Iterable[Any]) -> None:
         """Write what the scripts could not, as they were not given the indices."""
         args = [part for said in moved if said is not None for part in said]
-        if args:
+        if not args:
+            return
+        try:
             await self._link.run([self._link.script("place", self._layout.indices, *args)])
+        except CallRefused as refused:  # the calls themselves are written
+            log.error("calls_not_indexed", extra={"why": str(refused)})  # noqa: TRY400  # it says all
 
     async def _expect(self, ids: Iterable[str]) -> None:
         expected = [part for call_id in ids for part in (0, _raw(call_id))]

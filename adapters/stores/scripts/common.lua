@@ -30,12 +30,9 @@ local function place(first, id, what, lease_until)
   keep(what == 'claimed', claims, lease_until)
 end
 
--- Place a call now, or tell the client to.
+-- Place a call now, or tell the client to. An index that is not ours undoes nothing of the call: the client tells of it.
 local function placed(id, what, lease_until)
-  if KEYS[INDICES] then
-    place(INDICES, id, what, lease_until)
-    return false
-  end
+  if KEYS[INDICES] and pcall(place, INDICES, id, what, lease_until) then return false end
   return {id, what, lease_until}
 end
 

@@ -11,7 +11,7 @@ import pytest
 from redis.exceptions import NoScriptError
 
 from adapters.stores.breaker import Breaker
-from adapters.stores.contract import CallRefused, StoreAway
+from adapters.stores.contract import StoreAway
 from adapters.stores.redis import RedisStore
 from adapters.stores.redis_link import Link, Target, _to_repeat
 from tests.adapters.stores.bench import LONG, a_commit, a_head, an_ended_head, claimed, committed, known, versions
@@ -321,24 +321,6 @@ async def test_lost_indices_are_rebuilt_from_the_leases(server: RedisServer) -> 
         assert await store.stats() == before
 
 
-async def test_calls_of_a_prefix_that_begins_with_ours_are_not_taken_for_ours(server: RedisServer) -> None:
-    other = RedisStore(Link(Target(url=server.url)), prefix="call_session:eu:")
-    async with at(server.port) as store:
-        await claimed(other, "CA1")
-        await committed(other, "CA1")
-        await claimed(other, "CA2")
-        await committed(store, "ours")
-        for key in server.call("KEYS", "{call_session:}:*"):
-            server.call("DEL", key.decode())
-
-        await store.cleanup_expired()
-
-        assert await store.list_active() == ["ours"]
-        assert [kept.call_id for kept in (await store.find()).calls] == ["ours"]
-        assert await other.list_active() == ["CA1"]
-    await other.aclose()
-
-
 async def test_document_that_was_lost_is_told_and_the_log_is_there(server: RedisServer) -> None:
     async with at(server.port) as store:
         await committed(store, count=2)
@@ -393,48 +375,3 @@ async def test_after_a_failover_the_sentinel_tells_where_to_go_on(tmp_path: Path
             await store.aclose()
         finally:
             watcher.kill()
-
-
-# -- what is not ours ---------------------------------------------------------------------------------
-
-FOREIGN = {
-    "a log of another type": ("SET", "{call_session:bad}:log", "mine"),
-    "a lease of another type": ("SET", "{call_session:bad}:lease", "mine"),
-    "a lease that cannot be read": ("HSET", "{call_session:bad}:lease", "fence", "x", "version", "y"),
-}
-
-
-@pytest.mark.parametrize("command", FOREIGN.values(), ids=FOREIGN)
-async def test_call_under_whose_name_lies_something_else_keeps_no_other_from_anything(
-    server: RedisServer, command: tuple[str, ...]
-) -> None:
-    async with at(server.port, first=5.0) as store:
-        await store.commit([a_commit("good"), a_commit("bad"), a_commit("due", head=an_ended_head())])
-        server.call("DEL", "{call_session:bad}:log", "{call_session:bad}:lease")
-        server.call(*command)
-
-        outcomes = await store.commit([a_commit("bad", 2), a_commit("good", 2), a_commit("new")])
-        lost = await store.renew("node-a", [("bad", 1), ("good", 1), ("new", 1)], lease=LONG)
-        for call_id in ("good", "new"):
-            await store.release("node-a", call_id, 1)
-        with pytest.raises(CallRefused):
-            await claimed(store, "bad")
-        found = await store.find()
-
-        assert [outcome.verdict for outcome in outcomes] == ["refused", "applied", "applied"]
-        assert lost == []
-        assert {kept.call_id for kept in found.calls} == {"good", "new", "due"}
-        assert {kept.call_id for kept in await store.unsettled()} == {"good", "new"}
-        assert await store.cleanup_expired() == 0
-        assert [await versions(store, call_id) for call_id in ("good", "new")] == [[1, 2], [1]]
-        assert not store.away
-
-
-async def test_document_of_another_type_is_written_over(server: RedisServer) -> None:
-    async with at(server.port) as store:
-        await store.commit([a_commit("CA1")])
-        server.call("DEL", "call_session:CA1")
-        server.call("LPUSH", "call_session:CA1", "mine")
-
-        assert await committed(store, first=2) == ("applied", 2, 1)
-        assert (await known(store)).document is not None
