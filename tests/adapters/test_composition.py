@@ -99,3 +99,15 @@ async def test_leases_are_renewed_and_what_was_left_undone_is_done_from_the_star
         assert undelivered == []
         assert kept is not None
         assert kept.lease_left > 0
+
+
+async def test_a_node_that_is_told_of_a_higher_fence_gives_its_call_up_at_once(tmp_path: Path) -> None:
+    hub = BusHub()
+    async with running(tmp_path, bus=hub.bus("a")) as application:
+        await application.calls.create(call_id="API1", bot="", metadata={})
+
+        told = await hub.bus("b").ask("a", {"op": "fenced", "call_id": "API1", "fence": 9})
+        await elapse(0.1)
+
+        assert told == {"given_up": True}
+        assert application.switchboard.manager.call_ids() == []
