@@ -28,10 +28,12 @@ serve: $(VENV)/.for-calls ## Answer calls, with the settings of .env if there is
 
 test: $(VENV)/.for-work ## Every test; ARGS="tests/fsm -x" for some
 	@scripts/prepare-xstate
+	@scripts/prepare-chromium
 	@$(BIN)/python -m pytest $(ARGS)
 
 coverage: $(VENV)/.for-work ## Every test, and which branches none took; fails if the core has one
 	@scripts/prepare-xstate
+	@scripts/prepare-chromium
 	@$(BIN)/python -m pytest --cov=fsm --cov=handlers --cov=adapters --cov-report=term-missing:skip-covered $(ARGS)
 	@$(if $(ARGS),,$(BIN)/python -m coverage report --include='$(COVERED)' --fail-under=100 --skip-covered --precision=2)
 
