@@ -17,7 +17,7 @@ from tests.calls.world import World, a_world
 from tests.fakes import elapse
 
 _FORGOTTEN_S = 400.0  # far longer than anything of a call that is over is remembered
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 _SESSION = "fsm.session.Session"
 _OURS = ("fsm.", "adapters.", "handlers.", "uvicorn.", "_asyncio.", "asyncio.")

@@ -17,7 +17,7 @@ from fsm.triggers import CallDtmf, CallEnded, CallStarted
 from tests.adapters.media.fakes import FakeLeg
 from tests.redis_server import RedisServer
 
-pytestmark = [pytest.mark.real_time, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.real_time, pytest.mark.timeout(120)]
 _BOTS = Path(__file__).with_name("bots.yaml")
 
 

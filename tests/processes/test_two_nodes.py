@@ -15,7 +15,7 @@ from tests.calls.world import GOODBYE, HOURS, a_script
 from tests.processes.deployment import Deployment, a_deployment
 from tests.processes.node import Node
 
-pytestmark = [pytest.mark.real_time, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.real_time, pytest.mark.timeout(120)]
 
 _WELCOME = "Welcome to the Corner Shop."
 _OPEN = "The shop is open Monday to Saturday from nine to six, and closed on Sunday."
