@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+from httpx import AsyncClient
 
 from adapters.bootstrap import Application, build
 from adapters.call_folder import call_folder
@@ -18,6 +21,7 @@ from tests.adapters.stores.bench import a_commit, an_ended_head
 from tests.bus_hub import BusHub
 from tests.calls.world import a_world
 from tests.fakes import elapse
+from tests.serve import serve
 
 
 @asynccontextmanager
@@ -111,3 +115,20 @@ async def test_a_node_that_is_told_of_a_higher_fence_gives_its_call_up_at_once(t
 
         assert told == {"given_up": True}
         assert application.switchboard.manager.call_ids() == []
+
+
+async def test_a_stream_ends_when_the_process_is_to_end(tmp_path: Path) -> None:
+    async with running(tmp_path) as application, serve(application.asgi) as address:
+        async with (
+            AsyncClient(base_url=f"http://{address}", timeout=None) as client,
+            client.stream("GET", "/api/v1/calls/live", headers={"Accept": "text/event-stream"}) as stream,
+        ):
+            lines = stream.aiter_lines()
+            first = await anext(lines)
+
+            await application.drain()
+            async with asyncio.timeout(5.0):
+                rest = [line async for line in lines]
+
+        assert first
+        assert rest
