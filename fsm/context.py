@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from fsm import triggers as t
 from fsm.history import Message, append
 
-__all__ = ["EMPTY", "END_REASONS", "BotSettings", "CallContext", "EndReason", "changed", "merged", "remember", "settle"]
+__all__ = [
+    "EMPTY", "END_REASONS", "UNTOLD", "BotSettings", "CallContext", "EndReason", "changed", "merged", "remember",
+    "settle",
+]  # fmt: skip
 
 EndReason = Literal[
     "caller_hung_up", "carrier_lost", "end_requested", "shutdown", "orphaned", "setup_timeout", "idle", "inactivity",
@@ -33,6 +36,9 @@ class _Nothing(dict[str, Any]):
 
 EMPTY: Mapping[str, Any] = _Nothing()
 """Nothing, shared by all calls."""
+UNTOLD = "untold_result"
+"""In `progress`: an agent's result that the caller has not heard to its end."""
+_TELLING = "told_by_item"  # in `progress`: the reply that tells it
 _SEEN = 64  # item ids remembered so that a repeated transcript is recognised
 _PENDING = 32  # function calls that may wait for their output
 _ERROR = 300  # characters of an error that are kept
@@ -201,6 +207,8 @@ def _renewed(call: CallContext, trigger: t.StsRenewed) -> CallContext:
 def _reply_started(call: CallContext, trigger: t.ReplyStarted) -> CallContext:
     if call.interrupted and trigger.purpose == "pick_up":
         call = changed(call, interrupted="")  # the caller hears of it
+    if UNTOLD in call.progress and trigger.purpose in ("result", "pick_up"):
+        call = changed(call, progress=merged(call.progress, {_TELLING: trigger.item_id}))
     if trigger.response_id == call.response_id:
         return call
     conversation = trigger.conversation_id or call.conversation_id
@@ -212,6 +220,16 @@ def _intent_detected(call: CallContext, trigger: t.IntentDetected) -> CallContex
         return call
     wish = {"intent": trigger.intent, "confidence": round(trigger.confidence, 4), "item_id": trigger.item_id}
     return changed(call, intents=(*call.intents[1 - _INTENTS :], wish))
+
+
+def _reply_finished(call: CallContext, trigger: t.ReplyFinished) -> CallContext:
+    if not trigger.interrupted and trigger.item_id and call.progress.get(_TELLING) == trigger.item_id:
+        call = _told(call)
+    return _reply_ended(call, trigger)
+
+
+def _told(call: CallContext) -> CallContext:
+    return changed(call, progress=merged(call.progress, {UNTOLD: None, _TELLING: None}))
 
 
 def _reply_ended(call: CallContext, trigger: t.ReplyFinished | t.ReplyFailed) -> CallContext:
@@ -232,6 +250,8 @@ def _tool_called(call: CallContext, trigger: t.ToolCalled) -> CallContext:
 
 def _transcript(call: CallContext, trigger: t.UserTranscript) -> CallContext:
     """Mark the item as taken. One without text keeps its place in the history, and late text fills it."""
+    if trigger.text and UNTOLD in call.progress:
+        call = _told(call)  # the caller speaks of something else, or has heard enough
     if not trigger.item_id:
         return changed(call, turn=call.turn + 1) if trigger.text else call
     said = Message(role="caller", text=trigger.text, item_id=trigger.item_id)
@@ -246,6 +266,11 @@ def _transcript(call: CallContext, trigger: t.UserTranscript) -> CallContext:
 
 def _agent_progress(call: CallContext, trigger: t.AgentProgress) -> CallContext:
     return changed(call, progress=merged(call.progress, trigger.data))
+
+
+def _agent_completed(call: CallContext, trigger: t.AgentCompleted) -> CallContext:
+    """Keep the result until the caller has heard it: the line may break in between."""
+    return changed(call, progress=merged(call.progress, {UNTOLD: trigger.result})) if trigger.result else call
 
 
 def _failed(call: CallContext, trigger: t.ActionFailed | t.InvokeFailed) -> CallContext:
@@ -278,11 +303,12 @@ _FOLDS: dict[type[t.Trigger], Callable[[CallContext, Any], CallContext]] = {
     t.StsReady: _ready,
     t.StsRenewed: _renewed,
     t.ReplyStarted: _reply_started,
-    t.ReplyFinished: _reply_ended,
+    t.ReplyFinished: _reply_finished,
     t.ReplyFailed: _reply_ended,
     t.ToolCalled: _tool_called,
     t.UserTranscript: _transcript,
     t.AgentProgress: _agent_progress,
+    t.AgentCompleted: _agent_completed,
     t.IntentDetected: _intent_detected,
     t.ActionFailed: _failed,
     t.InvokeFailed: _failed,

@@ -6,6 +6,7 @@ with the language to speak.
 
 from __future__ import annotations
 
+from fsm.context import UNTOLD
 from fsm.session import Session
 from fsm.triggers import AgentCompleted, AgentNeedsInfo, AgentSaid, IntentDetected, Trigger
 
@@ -29,7 +30,8 @@ def greet(session: Session, trigger: Trigger) -> None:
 def pick_up(session: Session, trigger: Trigger) -> None:
     """Go on after an interruption, without a second greeting; greet if the model is merely late.
 
-    What an agent was doing is never done twice by itself: the caller hears that it was given up.
+    What an agent was doing is never done twice by itself: the caller hears that it was given up. A result that the
+    caller has not heard to its end is told again.
     """
     if not session.context.resumed_count:
         greet(session, trigger)
@@ -40,6 +42,8 @@ def pick_up(session: Session, trigger: Trigger) -> None:
             f"({errand}) was given up because of that and is not being worked on any more, and that the caller may "
             "ask for it again."
         )
+    elif result := session.context.progress.get(UNTOLD):
+        task = f"Say in one short sentence that the line was interrupted, and tell the caller the result: {result}"
     else:
         task = "Say in one short sentence that the line was interrupted, and go on where you were."
     say(session, "pick_up", task)

@@ -11,6 +11,7 @@ from adapters.carriers.twilio.config import TwilioConfig
 from adapters.simulators.realtime import FunctionCall, Reply, Rule
 from adapters.simulators.realtime.connection import Connection
 from adapters.simulators.twilio import TwilioCaller
+from fsm.context import UNTOLD
 from fsm.triggers import CallDtmf, CallLost
 from tests.calls.nodes import Node
 from tests.calls.world import HOURS, ORDER, World, a_script, a_world
@@ -122,6 +123,33 @@ async def test_a_node_that_is_killed_loses_nothing_and_the_call_goes_on_elsewher
         log = await world.store.log(call.call_sid)
         assert [entry.version for entry in log] == list(range(1, len(log) + 1))
         assert sorted({entry.fence for entry in log}) == [1, 2]
+
+
+async def test_a_result_that_a_lost_line_cut_off_is_told_again_and_no_agent_runs_for_it() -> None:
+    async with a_world(a_script(ORDER, "It is 456.")) as world:
+        call = await world.call()
+        await world.until(call, "listening")
+        await call.say("Where is my order?")
+        await world.until_happened(call, "agent.needs_info")
+        await world.until_happened(call, "playback.finished", times=2)
+        await call.say("It is 456.")
+        await world.until_happened(call, "agent.completed")
+        result = str(world.context(call).progress[UNTOLD])
+        replies = world.happened(call).count("reply.started")
+
+        call.streams[-1].abort()
+        await world.until_happened(call, "call.resumed")
+        await world.until_happened(call, "reply.started", times=replies + 1)
+
+        assert (
+            f"tell the caller the result: {result}"
+            in world.peer.received_of("response.create")[-1]["response"]["instructions"]
+        )
+        finished = world.happened(call).count("playback.finished")
+        await world.until_happened(call, "playback.finished", times=finished + 1)
+        assert UNTOLD not in world.context(call).progress
+        assert world.states(call).count("agent") == 1
+        await call.hang_up()
 
 
 async def test_an_agent_that_a_crash_interrupted_is_given_up_and_said_so_and_never_run_twice() -> None:

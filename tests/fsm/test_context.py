@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from fsm import triggers as t
-from fsm.context import EMPTY, END_REASONS, BotSettings, CallContext, changed, merged, remember, settle
+from fsm.context import EMPTY, END_REASONS, UNTOLD, BotSettings, CallContext, changed, merged, remember, settle
 from fsm.history import Message
 
 CALL = CallContext(call_id="CA1")
@@ -54,6 +54,39 @@ def test_only_a_socket_with_proof_becomes_the_calls() -> None:
 
     assert remember(CALL, foreign) is CALL
     assert after(replace(foreign, proof=True, media_format="pcm")) == replace(CALL, stream_id="MZ9", media_format="pcm")
+
+
+RESULT = t.AgentCompleted(result="It comes on Friday.")
+TELLING = t.ReplyStarted(response_id="r2", item_id="i2", purpose="result")
+
+
+@pytest.mark.parametrize(
+    ("happened", "known"),
+    [
+        ([], True),
+        ([t.ReplyFinished(item_id="i1")], True),
+        ([TELLING], True),
+        ([TELLING, t.ReplyFinished(item_id="i2", interrupted=True)], True),
+        ([TELLING, t.CallLost(can_return=True), t.CallResumed(proof=True)], True),
+        ([TELLING, t.UserTranscript(reason="failed", item_id="u1")], True),
+        ([TELLING, t.ReplyFinished(item_id="i2")], False),
+        ([t.UserTranscript(text="never mind", item_id="u1")], False),
+        ([replace(TELLING, purpose="pick_up"), t.ReplyFinished(item_id="i2")], False),
+        ([replace(TELLING, purpose="answer"), t.ReplyFinished(item_id="i2")], True),
+    ],
+    ids=lambda value: " ".join(trigger.name for trigger in value) if isinstance(value, list) else "",
+)
+def test_a_result_is_known_until_the_caller_has_heard_it_or_speaks_of_something_else(
+    happened: list[t.Trigger], known: bool
+) -> None:
+    call = after(RESULT, *happened)
+
+    assert call.progress.get(UNTOLD, "") == ("It comes on Friday." if known else "")
+    assert known or call.progress == {}
+
+
+def test_an_agent_without_a_result_leaves_nothing_to_tell() -> None:
+    assert remember(CALL, t.AgentCompleted()) is CALL
 
 
 def test_an_interrupted_errand_is_known_until_the_caller_hears_of_it() -> None:

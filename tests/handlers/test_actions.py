@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fsm.context import BotSettings
+from fsm.context import UNTOLD, BotSettings
 from fsm.errors import PortError
 from fsm.triggers import (
     AgentCompleted,
@@ -156,6 +156,16 @@ def test_caller_who_comes_back_hears_that_an_errand_was_given_up() -> None:
     assert purpose == "pick_up"
     assert "request (order_status) was given up" in instructions
     assert "may ask for it again" in instructions
+
+
+def test_caller_who_comes_back_is_told_a_result_that_was_not_heard() -> None:
+    call = a_call(resumed_count=1, progress={UNTOLD: "It comes on Friday."})
+
+    speech.pick_up(call, ANY)
+
+    [(_, purpose, instructions)] = call.did
+    assert purpose == "pick_up"
+    assert "tell the caller the result: It comes on Friday." in instructions
 
 
 def test_model_that_is_late_still_greets() -> None:

@@ -12,7 +12,7 @@ from adapters.conversation.intents import OfflineIntents
 from adapters.conversation.order_status import order_status
 from fsm.clock import LoopClock
 from fsm.compile import Machine, compile_chart
-from fsm.context import BotSettings, CallContext
+from fsm.context import UNTOLD, BotSettings, CallContext
 from fsm.history import Message
 from fsm.load import load_chart
 from fsm.session import Session
@@ -120,7 +120,7 @@ async def test_caller_is_asked_for_the_number_presses_it_and_hears_the_result(ma
 
     assert told == ["sts.respond:result"]
     assert (line.session.state, line.call.question, line.call.agent_type) == ("listening", "", "")
-    assert line.call.progress == {"order_number": "456"}
+    assert (line.call.progress["order_number"], UNTOLD in line.call.progress) == ("456", True)
     await line.end()
 
 
