@@ -257,6 +257,7 @@ class OpenAiClient:
             config=self._config,
             model=conversation.call.bot.model or self._config.model,
             settings=conversation.settings,
+            otherwise=conversation.own_settings,
             connect=self._connect,
             clock=self._clock,
             ids=self._ids,

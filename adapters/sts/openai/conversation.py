@@ -21,7 +21,7 @@ from adapters.sts.openai.responses import Responses
 from adapters.sts.openai.session import ModelSession
 from adapters.sts.openai.transcripts import Transcripts
 from fsm.clock import Clock
-from fsm.context import CallContext
+from fsm.context import CallContext, changed
 
 __all__ = ["Conversation"]
 
@@ -56,6 +56,13 @@ class Conversation:
     def settings(self) -> translate.Body:
         """What a session opened now would be told."""
         return translate.session_settings(self.call, self._media_format)
+
+    @property
+    def own_settings(self) -> translate.Body | None:
+        """The same with the bot's own voice and language; None where a front has wished for no others."""
+        plain = changed(self.call, voice=None, language=self.call.bot.language)
+        settings = translate.session_settings(plain, self._media_format)
+        return None if settings == self.settings else settings
 
     @property
     def quiet(self) -> bool:

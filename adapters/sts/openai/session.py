@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Iterator
 
@@ -10,13 +11,14 @@ from adapters.sts.openai import events as e
 from adapters.sts.openai import translate
 from adapters.sts.openai.codec import RealtimeCodec
 from adapters.sts.openai.config import OpenAiConfig
-from adapters.sts.openai.faults import Unreachable, close_fault, handshake_fault
+from adapters.sts.openai.faults import Fault, Unreachable, classify, close_fault, handshake_fault
 from adapters.sts.openai.transport import Connect, Disconnected, Transport, model_url
 from fsm.clock import Clock
 from fsm.errors import ProtocolError
 
 __all__ = ["ModelSession", "open_session"]
 
+log = logging.getLogger(__name__)
 
 _EVENT_ID = re.compile(r'"event_id": ?"([^"]*)"')
 _HEAD = 300  # characters in which an event's id stands
@@ -99,9 +101,19 @@ class ModelSession:
 
 
 async def open_session(
-    *, config: OpenAiConfig, model: str, settings: translate.Body, connect: Connect, clock: Clock, ids: Iterator[int]
+    *,
+    config: OpenAiConfig,
+    model: str,
+    settings: translate.Body,
+    otherwise: translate.Body | None = None,
+    connect: Connect,
+    clock: Clock,
+    ids: Iterator[int],
 ) -> ModelSession:
     """Connect, send the settings, and return once the server has confirmed the audio formats.
+
+    Args:
+        otherwise: what is sent instead if the server refuses the settings.
 
     Raises:
         Unreachable: it did not, and whether another attempt may.
@@ -111,7 +123,7 @@ async def open_session(
     session = ModelSession(transport, settings, clock, ids)
     try:
         async with asyncio.timeout(config.ready_timeout):
-            await _agree(session, clock)
+            await _agree(session, clock, otherwise)
     except BaseException as error:
         transport.abort()
         await transport.close()
@@ -121,7 +133,7 @@ async def open_session(
     return session
 
 
-async def _agree(session: ModelSession, clock: Clock) -> None:
+async def _agree(session: ModelSession, clock: Clock, otherwise: translate.Body | None) -> None:
     """See the session created and our settings accepted."""
     is_created = False
     try:
@@ -137,13 +149,24 @@ async def _agree(session: ModelSession, clock: Clock) -> None:
                     _confirm(updated, session.settings)
                     return
                 case e.PeerError() as error:
-                    raise handshake_fault(error)
+                    _propose(session, error, otherwise)
+                    otherwise = None
                 case _:
                     continue
     except Disconnected as gone:
         raise close_fault(gone.code, gone.reason) from gone
     except ProtocolError as error:
         raise Unreachable("protocol_error") from error
+
+
+def _propose(session: ModelSession, error: e.PeerError, otherwise: translate.Body | None) -> None:
+    """Send other settings for those that were refused, if there are any."""
+    fault = handshake_fault(error)
+    if otherwise is None or fault.retryable or classify(error) is Fault.FATAL:
+        raise fault
+    log.warning("settings_refused", extra={"code": error.code, "instead": "those of the bot"})
+    session.settings = otherwise
+    session.send(e.UpdateSession(otherwise))
 
 
 def _confirm(updated: e.SessionUpdated, settings: translate.Body) -> None:

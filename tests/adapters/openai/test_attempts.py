@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from fsm.context import CallContext
 from tests.adapters.openai.calls import CALL, Script, now, started
 from tests.adapters.openai.peer import PCMU, PeerSession, phone, silence
 
@@ -129,6 +131,46 @@ async def test_a_session_that_does_not_open(script: Script, reason: str, attempt
 
         assert await notes.next("failed") == (reason,)
         assert len(peer.sessions) == attempts
+
+
+async def refuse_what_a_front_wants(session: PeerSession) -> None:
+    await refuse_the_settings(session)
+    update = await session.heard(str(await session.connection.recv()))
+    await session.send({"type": "session.updated", "session": update["session"]})
+    session.ready.set()
+    async for message in session.connection:
+        await session.heard(str(message))
+
+
+@pytest.mark.parametrize(
+    "call", [replace(CALL, voice="no such voice"), replace(CALL, language="tlh")], ids=["voice", "language"]
+)
+async def test_a_voice_or_language_of_a_front_that_is_refused_gives_way_to_the_bots(call: CallContext) -> None:
+    async with phone() as (client, notes, peer):
+        peer.scripts = [refuse_what_a_front_wants]
+        client.start(replace(call, instructions="Be brief."), PCMU)
+
+        await notes.next("ready")
+        first, second = peer.sessions[0].received[:2]
+        assert first["session"]["audio"] != second["session"]["audio"]
+        assert second["session"]["audio"]["output"]["voice"] == CALL.bot.voice
+        assert second["session"]["audio"]["input"]["transcription"]["language"] == CALL.bot.language
+        assert second["session"]["instructions"].startswith("Be brief.")
+        assert len(peer.sessions) == 1
+
+
+async def test_settings_that_are_refused_with_the_bots_own_too_are_given_up() -> None:
+    async def refuse_both(session: PeerSession) -> None:
+        await refuse_the_settings(session)
+        update = await session.heard(str(await session.connection.recv()))
+        await session.error("invalid_value", update["event_id"])
+
+    async with phone() as (client, notes, peer):
+        peer.scripts = [refuse_both]
+        client.start(replace(CALL, voice="no such voice"), PCMU)
+
+        assert await notes.next("failed") == ("invalid_value",)
+        assert len(peer.sessions) == 1
 
 
 async def test_a_server_that_never_answers_the_handshake_is_given_up() -> None:
