@@ -34,8 +34,8 @@ async def at(port: int, *, first: float = 0.0, **options: float) -> AsyncIterato
     """Open a store on this port that gives up soon, and tries again at once unless `first` says otherwise."""
     target = Target(
         url=f"redis://127.0.0.1:{port}",
-        connect_within=options.get("connect_within", 0.1),
-        answer_within=options.get("answer_within", 0.1),
+        connect_within=options.get("connect_within", 0.5),
+        answer_within=options.get("answer_within", 0.5),
     )
     store = RedisStore(Link(target, breaker=Breaker(first=first)))
     await store.start()
@@ -113,7 +113,7 @@ async def test_question_that_is_given_up_leaves_no_reply_for_the_next(server: Re
 @pytest.mark.parametrize("count", [1, 700, 40_000, 100_000])
 async def test_reset_in_mid_pipeline_loses_nothing_that_was_acknowledged(server: RedisServer, count: int) -> None:
     commits = [a_commit(f"CA{number}", document=b'"%s"' % (b"x" * 2000)) for number in range(60)]
-    async with proxied(server) as (proxy, store):
+    async with proxied(server, answer_within=5.0) as (proxy, store):
         await committed(store, "warm")
         proxy.reset_after(count)
         with pytest.raises(StoreAway):
