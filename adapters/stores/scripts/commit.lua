@@ -28,6 +28,7 @@ end
 
 local over = status == 'ended' or status == 'error'
 local began, expired_before = not call.known, call.expires
+local new = began and not call.claimed and call.version == 0
 local now = 0
 if began or over or fence > call.fence then now = now_ms() end
 if fence > call.fence or not call.claimed then call.lease_until = now end
@@ -37,15 +38,14 @@ if call.handed then handed = '1' end
 call.version, call.fence, call.expires = first + count - 1, fence, 0
 if over and settled == '1' and handed == '1' then call.expires = expiry(ended, active, ARGV[15], now) end
 
-name_lease(call, id)
 local what = table.concat({status, settled, handed, created, ended, whole(call.expires)}, ' ')
 local lease_until = whole(call.lease_until)
 redis.call('HSET', LEASE, 'fence', ARGV[3], 'owner', owner, 'until', lease_until, 'version', whole(call.version),
-  'head', ARGV[7], 'active', active, 'placed', what, 'runs', call.runs)
+  'head', ARGV[7], 'active', active, 'placed', what, 'runs', call.runs, 'id', id)
 redis.call('SET', DOCUMENT, ARGV[6], 'PX', over and ARGV[15] or ARGV[14])
-if began or expired_before > 0 then
+if (began and not new) or expired_before > 0 then
   redis.call('PERSIST', LEASE)
   redis.call('PERSIST', LOG)
 end
 set_expiry(call, now)
-return outcome('applied', (what ~= call.placed or now > 0) and placed(id, what, lease_until))
+return outcome('applied', (what ~= call.placed or now > 0) and placed(id, what, lease_until, new))

@@ -12,12 +12,12 @@ local function whole(number)
 end
 
 -- Note where a call belongs. `what`: "<status> <settled> <handed over> <created at> <ended at> <expires, ms>", or
--- `claimed`, or `gone`. All of it is a hint: whoever reads an index looks at the lease as well.
-local function place(first, id, what, lease_until)
+-- `claimed`, or `gone`. `new`: no index has it yet. All of it is a hint: whoever reads an index looks at the lease too.
+local function place(first, id, what, lease_until, new)
   local calls, live, initiated, failed, owed, undelivered, done, claims = unpack(KEYS, first, first + 7)
   local status, settled, handed, created, ended, expires = string.match(what, '^(%a+) (%d) (%d) (%S+) (%S+) (%d+)$')
   local function keep(wanted, key, score)
-    if wanted then redis.call('ZADD', key, score, id) else redis.call('ZREM', key, id) end
+    if wanted then redis.call('ZADD', key, score, id) elseif not new then redis.call('ZREM', key, id) end
   end
   local over = status == 'ended' or status == 'error'
   keep(status, calls, created)
@@ -31,8 +31,8 @@ local function place(first, id, what, lease_until)
 end
 
 -- Place a call now, or tell the client to. An index that is not ours undoes nothing of the call: the client tells of it.
-local function placed(id, what, lease_until)
-  if KEYS[INDICES] and pcall(place, INDICES, id, what, lease_until) then return false end
+local function placed(id, what, lease_until, new)
+  if KEYS[INDICES] and pcall(place, INDICES, id, what, lease_until, new) then return false end
   return {id, what, lease_until}
 end
 
