@@ -36,8 +36,16 @@ local function placed(id, what, lease_until, new)
   return {id, what, lease_until}
 end
 
--- What the lease says. Where the server has lost it, the log tells version and fence.
-local function read_lease()
+-- Read where a call was placed when it was written last.
+local function read_place(call)
+  local status, settled, handed, _, _, expires = string.match(call.placed, '^(%a+) (%d) (%d) (%S+) (%S+) (%d+)$')
+  call.over, call.settled = status == 'ended' or status == 'error', settled == '1'
+  call.handed_over, call.expires = handed == '1', tonumber(expires or 0)
+  return call
+end
+
+-- What the lease says, but for its place. Where the server has lost it, the log tells version and fence.
+local function read_call()
   local said = redis.call('HMGET', LEASE, 'fence', 'owner', 'until', 'version', 'head', 'active', 'handed', 'placed', 'runs')
   local call = {
     known = said[4] and true, claimed = said[1] and true,
@@ -52,10 +60,11 @@ local function read_lease()
       call.fence, call.version = math.max(call.fence, tonumber(fence)), tonumber(version)
     end
   end
-  local status, settled, handed, _, _, expires = string.match(call.placed, '^(%a+) (%d) (%d) (%S+) (%S+) (%d+)$')
-  call.over, call.settled = status == 'ended' or status == 'error', settled == '1'
-  call.handed_over, call.expires = handed == '1', tonumber(expires or 0)
   return call
+end
+
+local function read_lease()
+  return read_place(read_call())
 end
 
 -- Let everything of a call that is done go when its time has come, and nothing of one that is not.
