@@ -84,7 +84,7 @@ async def test_call_of_a_node_that_died_before_its_indices_were_written_is_found
 async def test_node_of_a_cluster_that_dies_is_away_and_found_again(tmp_path: Path) -> None:
     with three_nodes(tmp_path) as nodes:
         link = Link(
-            Target(url=nodes[0].url, cluster=True, connect_within=0.5, answer_within=0.5), breaker=Breaker(first=0.0)
+            Target(url=nodes[0].url, cluster=True, connect_within=1.0, answer_within=3.0), breaker=Breaker(first=0.0)
         )
         store = RedisStore(link)
         await store.start()
