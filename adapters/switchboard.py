@@ -17,7 +17,7 @@ from adapters.media.line import Line, Recorder
 from adapters.sts.contract import StsClient, StsEvents
 from fsm.clock import Clock, TimerHandle
 from fsm.compile import Machine
-from fsm.context import EMPTY, BotSettings, CallContext
+from fsm.context import BY_API, EMPTY, BotSettings, CallContext
 from fsm.manager import SessionManager, Slot
 from fsm.observe import Journal, Observer
 from fsm.options import Options
@@ -136,8 +136,8 @@ class Switchboard(Observer):
         """
         if not self.manager.has_room():
             return None
-        session = self._open(call_id, "api", "", "", admitted=True, bot=bot, metadata=metadata)
-        session.post(CallStarted(carrier="api"))
+        session = self._open(call_id, BY_API, "", "", admitted=True, bot=bot, metadata=metadata)
+        session.post(CallStarted(carrier=BY_API))
         return session
 
     def connect(

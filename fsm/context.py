@@ -15,8 +15,8 @@ from fsm import triggers as t
 from fsm.history import Message, append
 
 __all__ = [
-    "EMPTY", "END_REASONS", "UNTOLD", "BotSettings", "CallContext", "EndReason", "changed", "merged", "remember",
-    "settle",
+    "BY_API", "EMPTY", "END_REASONS", "UNTOLD", "BotSettings", "CallContext", "EndReason", "changed", "merged",
+    "remember", "settle",
 ]  # fmt: skip
 
 EndReason = Literal[
@@ -36,6 +36,8 @@ class _Nothing(dict[str, Any]):
 
 EMPTY: Mapping[str, Any] = _Nothing()
 """Nothing, shared by all calls."""
+BY_API = "api"
+"""The carrier of a call that has none: its words come by API."""
 UNTOLD = "untold_result"
 """In `progress`: an agent's result that the caller has not heard to its end."""
 _TELLING = "told_by_item"  # in `progress`: the reply that tells it

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from fsm.context import CallContext
+from fsm.context import BY_API, CallContext
 from fsm.registry import Verdict
 from fsm.triggers import (
     CallLost,
@@ -36,7 +36,7 @@ def at_capacity(call: CallContext, trigger: CallStarted) -> Verdict:
 
 def comes_by_api(call: CallContext, trigger: Trigger) -> Verdict:
     """Whether the call was made by API, so that there is no carrier and no caller on a line."""
-    by_api = call.carrier == "api"
+    by_api = call.carrier == BY_API
     return Verdict(by_api, "no carrier brings it" if by_api else f"brought by {call.carrier or 'a carrier'}")
 
 

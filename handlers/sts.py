@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fsm.context import BY_API
 from fsm.session import Session
 from fsm.triggers import ToolCalled, Trigger
 
@@ -15,7 +16,7 @@ def start_sts(session: Session, trigger: Trigger) -> None:
 
 def write_down(session: Session, trigger: Trigger) -> None:
     """Begin to connect to the model for a caller on a line; a call by API comes with its words and opens nothing."""
-    if session.context.carrier != "api":
+    if session.context.carrier != BY_API:
         start_sts(session, trigger)
 
 

@@ -20,10 +20,11 @@ from typing import Any, Literal
 from adapters.bus.contract import Bus, NodeAway
 from adapters.carriers.contract import Announced, Leg, LegEvents
 from adapters.ownership.keeper import Keeper
-from adapters.ownership.kept import API, KeptCalls, NewerSchema
+from adapters.ownership.kept import KeptCalls, NewerSchema
 from adapters.ownership.turns import Turns
 from adapters.stores.contract import Claim, Kept, SessionStore, StoreAway
 from adapters.switchboard import Switchboard
+from fsm.context import BY_API
 from fsm.errors import CallchartError
 from fsm.journal import trigger_data, trigger_from
 from fsm.registry import Registry
@@ -337,7 +338,7 @@ class Desk:
         await self._keeper.ready()
         claim = await self._keeper.claim(call_id)
         lost = CallLost(can_return=False, reason="orphaned")
-        if claim.kept is not None and claim.kept.head.carrier == API:
+        if claim.kept is not None and claim.kept.head.carrier == BY_API:
             lost = CallLost(can_return=True)
         return await self._reopen(call_id, claim, lost) is not None
 

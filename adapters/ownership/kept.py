@@ -13,18 +13,16 @@ from adapters.stores.contract import Commit, Kept, SessionStore
 from adapters.stores.paging import log_pages
 from adapters.switchboard import Choose
 from fsm.clock import Clock
-from fsm.context import BotSettings
+from fsm.context import BY_API, BotSettings
 from fsm.document import SCHEMA, iso, read_document
 from fsm.errors import CallchartError
 from fsm.journal import begun_as
 from fsm.registry import Registry
 from fsm.stored import StoredCall, check_state, rebuild
 
-__all__ = ["API", "KeptCalls", "NewerSchema", "WhyNot"]
+__all__ = ["KeptCalls", "NewerSchema", "WhyNot"]
 
 log = logging.getLogger(__name__)
-API = "api"
-"""The carrier of a call that has none: its words come by API."""
 _LONGEST_LOG = 100_000  # entries that a call is rebuilt from, at most
 
 WhyNot: TypeAlias = Literal["", "ended", "expired", "foreign"]
@@ -82,7 +80,7 @@ class KeptCalls:
 
     def resume_window(self, kept: Kept) -> float:
         """Return for how many seconds the carrier of a call is waited for; one that is over, or has none, is not."""
-        if kept.head.over or kept.head.carrier == API:
+        if kept.head.over or kept.head.carrier == BY_API:
             return 0.0
         return self._resume_window(kept.head.bot, kept.head.called)
 
