@@ -8,11 +8,10 @@ from contextlib import suppress
 import pytest
 
 from adapters.calls.contract import BadEvent, CallOver, Stale
-from adapters.simulators.twilio import TwilioCaller
 from fsm.errors import CallchartError
 from fsm.triggers import SegmentReceived
 from tests.adapters.telemetry.test_logs import lines, logging_to
-from tests.calls.test_resume import NODES, answered, token_of
+from tests.calls.test_resume import NODES, answered, taken_from_a_paused_owner
 from tests.calls.world import a_script, a_world
 from tests.fakes import elapse
 
@@ -37,18 +36,7 @@ async def test_nothing_that_was_said_is_in_a_line_about_calls_that_change_hands(
             assert WORDS in [message.text for message in world.context(call).history]
             await other.application.calls.patch(call.call_sid, {"note": WORDS}, version=None)
             first = world.nodes[0]
-            first.isolate()
-            call.outcome = "aborted"
-            await elapse(20.0)
-            back = TwilioCaller(
-                other.url.replace("http", "ws") + "/twilio/media",
-                call_sid=call.call_sid,
-                parameters={"token": token_of(other, call.call_sid), "again": "1"},
-            )
-            await back.dial()
-            await world.until_happened(call, "call.resumed")
-            stale = first.application.switchboard.manager.get(call.call_sid)
-            assert stale is not None
+            back, stale = await taken_from_a_paused_owner(world, first, other, call)
             stale.post(SegmentReceived(id="a", seq=1, text=WORDS))
             await elapse(0.2)
             first.rejoin()

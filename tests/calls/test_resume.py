@@ -12,6 +12,7 @@ from adapters.simulators.realtime import FunctionCall, Reply, Rule
 from adapters.simulators.realtime.connection import Connection
 from adapters.simulators.twilio import TwilioCaller
 from fsm.context import UNTOLD
+from fsm.session import Session
 from fsm.triggers import CallDtmf, CallLost
 from tests.calls.nodes import Node
 from tests.calls.world import HOURS, ORDER, World, a_script, a_world
@@ -328,22 +329,30 @@ async def test_two_nodes_that_get_one_call_at_once_make_one_session() -> None:
         await asyncio.gather(*(caller.over() for caller in callers))
 
 
+async def taken_from_a_paused_owner(
+    world: World, first: Node, other: Node, call: TwilioCaller
+) -> tuple[TwilioCaller, Session]:
+    """Have the caller come back to `other` while `first` stands still; return it, and the session of `first`."""
+    first.isolate()  # it neither renews nor hears; its sockets are as they were
+    call.outcome = "aborted"
+    await elapse(20.0)
+    back = TwilioCaller(
+        other.url.replace("http", "ws") + "/twilio/media",
+        call_sid=call.call_sid,
+        parameters={"token": token_of(other, call.call_sid), "again": "1"},
+    )
+    await back.dial()
+    await world.until_happened(call, "call.resumed")
+    stale = first.application.switchboard.manager.get(call.call_sid)
+    assert stale is not None
+    return back, stale
+
+
 async def test_an_owner_that_was_paused_beyond_its_lease_writes_nothing_stale_and_closes_its_sockets() -> None:
     async with a_world(a_script(HOURS, HOURS), **NODES, one_call=False) as world, world.another_node() as other:
         call = await answered(world, status_path=None)
         first = world.nodes[0]
-        first.isolate()  # it neither renews nor hears; its sockets are as they were
-        call.outcome = "aborted"
-        await elapse(20.0)
-        back = TwilioCaller(
-            other.url.replace("http", "ws") + "/twilio/media",
-            call_sid=call.call_sid,
-            parameters={"token": token_of(other, call.call_sid), "again": "1"},
-        )
-        await back.dial()
-        await world.until_happened(call, "call.resumed")
-        stale = first.application.switchboard.manager.get(call.call_sid)
-        assert stale is not None
+        back, stale = await taken_from_a_paused_owner(world, first, other, call)
         stale.post(CallDtmf(digits="1"))
         await elapse(0.2)
 
